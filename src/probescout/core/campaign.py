@@ -1,0 +1,395 @@
+"""The campaign as a pure machine: (state, event) -> (state, instructions).
+
+No I/O, no clock, no randomness. Live operation, crash recovery and replay all pass through `apply`, so that they
+cannot differ. What may be asked of a campaign is decided in `decisions`; what must then be carried out is in the
+instructions, which `probescout.runtime` obeys.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from probescout.core.budgets import BudgetUse
+from probescout.core.candidates import CandidateSet
+from probescout.core.events import (
+    Amended,
+    Control,
+    Controlled,
+    Created,
+    Event,
+    FrameAdded,
+    FrameRevised,
+    Leased,
+    ModelSwapped,
+    Observed,
+    Renewed,
+    Retracted,
+    Returned,
+    Scored,
+    Updated,
+)
+from probescout.core.geometry import Affine
+from probescout.core.observations import AxisRecord, Observation, ObservationStatus, ScoreState
+from probescout.core.specs import CampaignSpec, CandidateKind
+from probescout.core.suggestions import Suggestion, SuggestionState
+
+
+class Status(StrEnum):
+    """Whether a campaign hands out suggestions."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    ABORTED = "aborted"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The frame in use with its revisions."""
+
+    added: FrameAdded
+    revision: int = 1
+    maps: tuple[Affine, ...] = (Affine(),)
+    """maps[r - 1] takes a position of the image (revision 1) to revision r."""
+    position_std: float = 0.0
+
+    def to_instrument(self, y: float, x: float) -> tuple[float, float]:
+        """Return where an image position is found in the newest revision."""
+        m = self.maps[-1]
+        return m.yy * y + m.yx * x + m.y0, m.xy * y + m.xx * x + m.x0
+
+    def to_image(self, y: float, x: float, revision: int) -> tuple[float, float]:
+        """Return the image position of what was measured at (y, x) in a revision (0: the newest)."""
+        m = self.maps[(revision or self.revision) - 1].inverse()
+        return m.yy * y + m.yx * x + m.y0, m.xy * y + m.xx * x + m.x0
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What the first raw signal looked like; later ones must match."""
+
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    axes: tuple[AxisRecord, ...]
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """The state of one campaign; changes only by `apply`."""
+
+    id: str
+    spec: CampaignSpec
+    created_time: float
+    status: Status = Status.RUNNING
+    status_reason: str = ""
+    frame: Frame | None = None
+    suggestions: Mapping[str, Suggestion] = field(default_factory=lambda: MappingProxyType({}))
+    pending: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """Candidate of each open lease, oldest first."""
+    seeds: tuple[int, ...] = ()
+    """Candidates of the seed design that are still to be handed out."""
+    observations: Mapping[str, Observation] = field(default_factory=lambda: MappingProxyType({}))
+    tries: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
+    """Failed attempts a candidate; at MAX_TRIES it is not proposed again."""
+    taken: frozenset[int] = frozenset()
+    """Candidates that are measured or infeasible."""
+    use: BudgetUse = BudgetUse()
+    signature: Signature | None = None
+    last_at: Mapping[str, tuple[float, float]] = field(default_factory=lambda: MappingProxyType({}))
+    """Last image position handed to each client."""
+    data_version: int = 0
+    model_version: int = 0
+    hyperparameters: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    target_unit: str = ""
+    candidates: CandidateSet | None = None
+
+    @property
+    def n_suggested(self) -> int:
+        """Number of suggestions ever handed out."""
+        return len(self.suggestions)
+
+    @property
+    def blocked(self) -> frozenset[int]:
+        """Candidates that must not be proposed: measured, infeasible, pending, or failed too often."""
+        worn = {c for c, n in self.tries.items() if n >= MAX_TRIES}
+        return self.taken | set(self.pending.values()) | worn
+
+    def best(self) -> Observation | None:
+        """Return the best scored observation."""
+        taught = [o for o in self.observations.values() if o.is_taught]
+        if not taught:
+            return None
+        return (min if self.spec.is_minimizing else max)(taught, key=lambda o: o.target)
+
+
+MAX_TRIES = 2
+"""A candidate whose measurement failed this often is left alone."""
+
+
+@dataclass(frozen=True)
+class LoadFrame:
+    """Give the image to the model."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Scalarize an observation, teach the model, and report with a Scored event."""
+
+    observation: str
+
+
+@dataclass(frozen=True)
+class Rescore:
+    """Scalarize all stored signals anew."""
+
+
+@dataclass(frozen=True)
+class Relearn:
+    """Rebuild the model from the stored targets."""
+
+
+@dataclass(frozen=True)
+class Reconfigure:
+    """The policy or another part of the spec changed."""
+
+
+Instruction = LoadFrame | Score | Rescore | Relearn | Reconfigure
+Outcome = tuple[Campaign, tuple[Instruction, ...]]
+
+
+def create(event: Created) -> Campaign:
+    """Return the state after the first event."""
+    return Campaign(event.campaign_id, event.spec, event.time)
+
+
+def apply(state: Campaign, event: Event) -> Outcome:
+    """Return the state after an event and what must now be carried out."""
+    return _HANDLERS[type(event)](state, event)
+
+
+def _updated(state: Campaign, event: Updated) -> Outcome:
+    new = replace(state, spec=event.spec)
+    if "scalarizer" in event.changed:
+        pending = {
+            i: (replace(o, score_state=ScoreState.PENDING) if o.signal is not None and _can_rescore(o) else o)
+            for i, o in state.observations.items()
+        }
+        return replace(new, observations=pending, data_version=state.data_version + 1), (Rescore(),)
+    return new, (Reconfigure(),)
+
+
+def _can_rescore(o: Observation) -> bool:
+    return o.score_state in (ScoreState.SCORED, ScoreState.FAILED, ScoreState.PENDING)
+
+
+_NEXT = {
+    Control.PAUSE: Status.PAUSED,
+    Control.PAUSE_IMMEDIATE: Status.PAUSED,
+    Control.RESUME: Status.RUNNING,
+    Control.STOP: Status.STOPPED,
+    Control.ABORT: Status.ABORTED,
+}
+
+
+def _controlled(state: Campaign, event: Controlled) -> Outcome:
+    return replace(state, status=_NEXT[event.action], status_reason=event.reason), ()
+
+
+def _frame_added(state: Campaign, event: FrameAdded) -> Outcome:
+    if state.spec.candidates.kind is CandidateKind.PIXELS:
+        candidates = CandidateSet.pixels(event.height, event.width, state.spec.candidates.stride)
+    else:
+        # The positions lie in a blob; the runtime puts them in place when it loads the frame.
+        candidates = CandidateSet(event.n_candidates)
+    return replace(state, frame=Frame(event), candidates=candidates, seeds=event.seeds), (LoadFrame(),)
+
+
+def _frame_revised(state: Campaign, event: FrameRevised) -> Outcome:
+    assert state.frame is not None
+    total = event.affine.after(state.frame.maps[-1])
+    frame = replace(
+        state.frame,
+        revision=event.revision,
+        maps=(*state.frame.maps, total),
+        position_std=math.hypot(state.frame.position_std, event.position_std),
+    )
+    suggestions = dict(state.suggestions)
+    for name in state.pending:
+        s = suggestions[name]
+        at = event.affine
+        suggestions[name] = replace(s, y=at.yy * s.y + at.yx * s.x + at.y0, x=at.xy * s.y + at.xx * s.x + at.x0)
+    return replace(state, frame=frame, suggestions=suggestions), ()
+
+
+def _leased(state: Campaign, event: Leased) -> Outcome:
+    assert state.frame is not None
+    suggestions, pending, last_at = dict(state.suggestions), dict(state.pending), dict(state.last_at)
+    for s in event.suggestions:
+        suggestions[s.id] = s
+        pending[s.id] = s.candidate
+        last_at[s.client_id] = state.frame.to_image(s.y, s.x, 0)
+    handed = {s.candidate for s in event.suggestions}
+    return (
+        replace(
+            state,
+            suggestions=suggestions,
+            pending=pending,
+            last_at=last_at,
+            seeds=tuple(c for c in state.seeds if c not in handed),
+            use=state.use.reserve(len(event.suggestions)),
+        ),
+        (),
+    )
+
+
+def _renewed(state: Campaign, event: Renewed) -> Outcome:
+    return state, ()
+
+
+def _returned(state: Campaign, event: Returned) -> Outcome:
+    suggestions, pending = dict(state.suggestions), dict(state.pending)
+    outcome = SuggestionState.EXPIRED if event.is_expired else SuggestionState.RELEASED
+    seeds = list(state.seeds)
+    n = 0
+    for name in event.suggestions:
+        if name not in pending:
+            continue
+        n += 1
+        candidate = pending.pop(name)
+        if candidate in (state.frame.added.seeds if state.frame else ()):
+            seeds.append(candidate)
+        suggestions[name] = replace(suggestions[name], state=outcome)
+    order = {c: i for i, c in enumerate(state.frame.added.seeds if state.frame else ())}
+    seeds.sort(key=order.__getitem__)
+    return (
+        replace(state, suggestions=suggestions, pending=pending, seeds=tuple(seeds), use=state.use.free(n)),
+        (),
+    )
+
+
+def _observed(state: Campaign, event: Observed) -> Outcome:
+    o = event.observation
+    suggestions, pending, use = dict(state.suggestions), dict(state.pending), state.use
+    if o.suggestion in pending:
+        del pending[o.suggestion]
+        use = use.free(1)
+    if o.suggestion in suggestions:
+        suggestions[o.suggestion] = replace(suggestions[o.suggestion], state=SuggestionState.MEASURED)
+    tries, taken = dict(state.tries), state.taken
+    cells = {o.candidate} - {-1}
+    if o.suggestion in suggestions:
+        # The stage may have missed; the candidate that was asked for is answered all the same.
+        cells.add(suggestions[o.suggestion].candidate)
+    if o.status is ObservationStatus.FAILED:
+        for cell in cells:
+            tries[cell] = tries.get(cell, 0) + 1
+    else:
+        taken = taken | cells
+    signature = state.signature
+    if signature is None and o.signal is not None and o.status is ObservationStatus.COMPLETE:
+        signature = Signature(o.signal.dims, o.signal.shape, o.signal.axes)
+    new = replace(
+        state,
+        suggestions=suggestions,
+        pending=pending,
+        use=use.spend(o.cost_s or o.dwell_s, o.dose),
+        observations={**state.observations, o.id: o},
+        tries=tries,
+        taken=taken,
+        seeds=tuple(c for c in state.seeds if c not in taken),
+        signature=signature,
+    )
+    return new, (Score(o.id),) if o.score_state is ScoreState.PENDING else ()
+
+
+def _scored(state: Campaign, event: Scored) -> Outcome:
+    o = state.observations[event.observation]
+    if o.score_state is ScoreState.RETRACTED:
+        return state, ()
+    if event.error:
+        o = replace(o, score_state=ScoreState.FAILED, score_message=event.error)
+    else:
+        o = replace(
+            o,
+            score_state=ScoreState.SCORED,
+            target=event.value,
+            target_variance=event.variance,
+            target_unit=event.unit,
+            score_message="",
+        )
+    return (
+        replace(
+            state,
+            observations={**state.observations, o.id: o},
+            data_version=state.data_version + 1,
+            target_unit=event.unit or state.target_unit,
+        ),
+        (),
+    )
+
+
+def _amended(state: Campaign, event: Amended) -> Outcome:
+    o = state.observations[event.observation]
+    taken = state.taken
+    if event.y is not None and event.x is not None:
+        assert state.frame is not None and state.candidates is not None
+        y, x = state.frame.to_image(event.y, event.x, o.frame_revision)
+        outside = not (0.0 <= y <= 1.0 and 0.0 <= x <= 1.0)
+        o = replace(
+            o,
+            y=event.y,
+            x=event.x,
+            is_outside=outside,
+            candidate=-1 if outside else state.candidates.nearest(y, x),
+        )
+        taken = taken | ({o.candidate} - {-1})
+    if event.value is not None:
+        variance = math.nan if event.variance is None else event.variance
+        o = replace(o, target=event.value, target_variance=variance, score_state=ScoreState.SCORED)
+    new = replace(
+        state,
+        observations={**state.observations, o.id: o},
+        taken=taken,
+        data_version=state.data_version + 1,
+    )
+    return new, (Relearn(),)
+
+
+def _retracted(state: Campaign, event: Retracted) -> Outcome:
+    o = replace(state.observations[event.observation], score_state=ScoreState.RETRACTED)
+    return (
+        replace(
+            state,
+            observations={**state.observations, o.id: o},
+            data_version=state.data_version + 1,
+        ),
+        (Relearn(),),
+    )
+
+
+def _swapped(state: Campaign, event: ModelSwapped) -> Outcome:
+    return (
+        replace(state, model_version=state.model_version + 1, hyperparameters=event.hyperparameters),
+        (),
+    )
+
+
+_HANDLERS: dict[type[Any], Callable[[Campaign, Any], Outcome]] = {
+    Updated: _updated,
+    Controlled: _controlled,
+    FrameAdded: _frame_added,
+    FrameRevised: _frame_revised,
+    Leased: _leased,
+    Renewed: _renewed,
+    Returned: _returned,
+    Observed: _observed,
+    Scored: _scored,
+    Amended: _amended,
+    Retracted: _retracted,
+    ModelSwapped: _swapped,
+}

@@ -1,0 +1,145 @@
+"""What a person or client may change in a campaign, and the events that it takes."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from probescout.core.campaign import Campaign, Status
+from probescout.core.errors import InvalidInput, NotFound, Reason, WrongState
+from probescout.core.events import Amended, Control, Controlled, Event, FrameRevised, Retracted, Returned, Updated
+from probescout.core.geometry import Affine
+from probescout.core.observations import Observation
+from probescout.core.specs import UPDATABLE, CampaignSpec, check_spec
+
+
+def control(state: Campaign, action: Control, reason: str) -> list[Event]:
+    """Return the events of a pause, resume, stop or abort; none when nothing would change.
+
+    Raises:
+        WrongState: CAMPAIGN_ENDED when a stopped or aborted campaign is to be paused or resumed.
+    """
+    ended = state.status in (Status.STOPPED, Status.ABORTED)
+    if ended and action not in (Control.STOP, Control.ABORT):
+        raise WrongState(
+            Reason.CAMPAIGN_ENDED,
+            f"campaign '{state.id}' is {state.status}; it cannot be {action}d. Start another campaign to go on",
+            field="action",
+        )
+    if state.status is Status.ABORTED or (state.status is Status.STOPPED and action is Control.STOP):
+        return []
+    events: list[Event] = [Controlled(action, reason)]
+    if action in (Control.PAUSE_IMMEDIATE, Control.ABORT) and state.pending:
+        events.append(Returned(tuple(state.pending), reason=reason or str(action)))
+    return events
+
+
+def update(state: Campaign, new: CampaignSpec, mask: Sequence[str], etag: str, reason: str) -> Updated:
+    """Return the event that takes the masked fields of a new spec.
+
+    Raises:
+        WrongState: ETAG_MISMATCH when somebody else changed the campaign meanwhile.
+        InvalidInput: A field is unknown, fixed or invalid.
+    """
+    if etag != state.spec.etag:
+        raise WrongState(
+            Reason.ETAG_MISMATCH,
+            f"etag '{etag}' is stale; the campaign has '{state.spec.etag}'. Read it with GetCampaign, look at what "
+            "changed, and send the update again with the new etag",
+            field="etag",
+        )
+    if not mask:
+        raise InvalidInput(Reason.FIELD_MISSING, "name the fields to change, for example 'policy'", field="update_mask")
+    for i, name in enumerate(mask):
+        if name not in UPDATABLE:
+            near = difflib.get_close_matches(name, UPDATABLE, n=1)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            raise InvalidInput(
+                Reason.FIELD_INVALID,
+                f"'{name}' cannot be changed; {hint}these can: {', '.join(sorted(UPDATABLE))}",
+                field=f"update_mask[{i}]",
+            )
+    spec = replace(state.spec, **{name: getattr(new, name) for name in mask})
+    check_spec(spec)
+    changed = tuple(name for name in mask if getattr(spec, name) != getattr(state.spec, name))
+    return Updated(spec, changed, reason)
+
+
+def revise_frame(state: Campaign, affine: Affine, covariance: Sequence[float], reason: str) -> FrameRevised:
+    """Return the event of a new frame revision.
+
+    Args:
+        state: The campaign.
+        affine: From the previous revision, in fractions.
+        covariance: 2 x 2 of the shift (y, x), row by row, fractions squared; empty when unknown.
+        reason: Kept in the journal.
+
+    Raises:
+        WrongState: NO_FRAME.
+        InvalidInput: The map cannot be undone, or the covariance is not one.
+    """
+    if state.frame is None:
+        raise WrongState(Reason.NO_FRAME, f"campaign '{state.id}' has no frame yet; call AddFrame first")
+    affine.inverse()
+    std = 0.0
+    if covariance:
+        if len(covariance) != 4 or not all(math.isfinite(c) for c in covariance):
+            raise InvalidInput(
+                Reason.FIELD_INVALID, "give 4 finite numbers: var y, cov, cov, var x", field="covariance"
+            )
+        var_y, cov, cov2, var_x = covariance
+        if var_y < 0 or var_x < 0 or cov != cov2 or cov * cov > var_y * var_x * (1 + 1e-9):
+            raise InvalidInput(Reason.FIELD_INVALID, "the covariance is not symmetric and positive", field="covariance")
+        std = math.sqrt((var_y + var_x) / 2)
+    return FrameRevised(state.frame.added.frame, state.frame.revision + 1, affine, std, reason)
+
+
+def find_observation(state: Campaign, name: str) -> Observation:
+    """Return an observation by id.
+
+    Raises:
+        NotFound: OBSERVATION_NOT_FOUND.
+    """
+    found = state.observations.get(name)
+    if found is None:
+        raise NotFound(Reason.OBSERVATION_NOT_FOUND, f"campaign '{state.id}' has no observation '{name}'", field="name")
+    return found
+
+
+def amend(state: Campaign, change: Amended) -> Amended:
+    """Return the checked event of a correction.
+
+    Raises:
+        NotFound: OBSERVATION_NOT_FOUND.
+        InvalidInput: Nothing to change, no reason, or a number that is not finite.
+    """
+    find_observation(state, change.observation)
+    _need_reason(change.reason)
+    if change.y is None and change.value is None:
+        raise InvalidInput(Reason.FIELD_MISSING, "give measured_at or a value to change", field="measured_at")
+    for name in ("y", "x", "value"):
+        number = getattr(change, name)
+        if number is not None and not math.isfinite(number):
+            raise InvalidInput(Reason.NON_FINITE, f"{name} is {number}; give a finite number", field=name)
+    return change
+
+
+def retract(state: Campaign, name: str, reason: str) -> Retracted:
+    """Return the checked event of a withdrawal.
+
+    Raises:
+        NotFound: OBSERVATION_NOT_FOUND.
+        InvalidInput: FIELD_MISSING without a reason.
+    """
+    find_observation(state, name)
+    _need_reason(reason)
+    return Retracted(name, reason)
+
+
+def _need_reason(reason: str) -> None:
+    if not reason.strip():
+        raise InvalidInput(
+            Reason.FIELD_MISSING, "say why: the words are kept in the journal for those who read it", field="reason"
+        )

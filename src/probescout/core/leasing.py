@@ -1,0 +1,216 @@
+"""Who may get which point: stop reports, the guard that runs last, and the points that need no model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probescout.core.campaign import Campaign, Status
+from probescout.core.errors import InvalidInput, NotFound, Reason, WrongState
+from probescout.core.geometry import Position, distance
+from probescout.core.regions import allowed, is_allowed
+from probescout.core.specs import CampaignSpec, SeedKind
+from probescout.core.suggestions import Suggestion, SuggestionState
+
+BoolArray = NDArray[np.bool_]
+
+
+class StopCause(StrEnum):
+    """Why no more suggestions came."""
+
+    BUDGET_PROBES = "budget_probes"
+    BUDGET_SECONDS = "budget_seconds"
+    BUDGET_DOSE = "budget_dose"
+    NO_CANDIDATES = "no_candidates"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    ABORTED = "aborted"
+    RATE = "rate"
+    MAX_STEP = "max_step"
+
+
+@dataclass(frozen=True)
+class StopReport:
+    """Why fewer suggestions came than were asked for; not an error."""
+
+    cause: StopCause
+    message: str
+    is_final: bool
+    retry_after_s: float = 0.0
+
+
+def status_stop(state: Campaign) -> StopReport | None:
+    """Return why a campaign hands out nothing in its present status; None while it runs."""
+    why = f": {state.status_reason}" if state.status_reason else ""
+    if state.status is Status.PAUSED:
+        return StopReport(StopCause.PAUSED, f"paused{why}; waits for RESUME", False, 1.0)
+    if state.status is Status.STOPPED:
+        return StopReport(StopCause.STOPPED, f"stopped{why}", True)
+    if state.status is Status.ABORTED:
+        return StopReport(StopCause.ABORTED, f"aborted{why}", True)
+    return None
+
+
+def budget_stop(state: Campaign) -> tuple[int | None, StopReport | None]:
+    """Return how many leases the budgets still allow (None: any) and the report when that is none."""
+    room, name = state.use.room(state.spec.budget)
+    if room is None or room > 0:
+        return room, None
+    cap = getattr(state.spec.budget, name)
+    unit = {"probes": "probes", "seconds": "s", "dose": state.spec.dose_unit}[name]
+    if state.pending:
+        return 0, StopReport(
+            StopCause(f"budget_{name}"),
+            f"the budget of {cap:g} {unit} is spent or reserved by {len(state.pending)} open leases; "
+            "tell or release them, or ask again when they have ended",
+            False,
+            1.0,
+        )
+    return 0, StopReport(
+        StopCause(f"budget_{name}"),
+        f"the budget of {cap:g} {unit} is spent; raise spec.budget.{name} with UpdateCampaign to go on",
+        True,
+    )
+
+
+def violation(state: Campaign, mask: BoolArray | None, candidate: int, client_id: str) -> str:
+    """Return which hard limit a candidate would break; empty when it breaks none.
+
+    The guard: it runs after every planner, on plain numbers, and nothing overrides it.
+    """
+    if state.candidates is None or state.frame is None:
+        return "the campaign has no frame"
+    if not 0 <= candidate < state.candidates.n:
+        return f"candidate {candidate} does not exist; there are {state.candidates.n}"
+    if candidate in state.blocked:
+        return f"candidate {candidate} is measured, pending or infeasible"
+    y, x = state.candidates.position(candidate)
+    limits = state.spec.limits
+    if not is_allowed(limits, mask, y, x):
+        return f"position ({y:.6g}, {x:.6g}) is outside the allowed region"
+    if not Position(*state.frame.to_instrument(y, x)).is_inside:
+        return f"position ({y:.6g}, {x:.6g}) has drifted out of the frame"
+    if limits.max_step and client_id in state.last_at:
+        step = distance(Position(*state.last_at[client_id]), Position(y, x))
+        if step > limits.max_step * (1 + 1e-9):
+            return f"a move of {step:.4g} of the frame diagonal is longer than max_step {limits.max_step:g}"
+    if limits.dose_per_area:
+        dose = sum(o.dose for o in state.observations.values() if o.candidate == candidate)
+        if dose + state.use.dose_per_probe > limits.dose_per_area:
+            return f"the pixel has had a dose of {dose:g}; dose_per_area allows {limits.dose_per_area:g}"
+    return ""
+
+
+def space_filling(state: Campaign) -> Iterator[int]:
+    """Yield candidates that fill the frame evenly, for when no model answers.
+
+    First a Halton sequence (Halton 1960, bases 2 and 3) shifted by the campaign's seed and continued where the
+    campaign stands, then every candidate in turn, so that a free one is found whenever there is one.
+    """
+    assert state.candidates is not None
+    n = state.candidates.n
+    rng = np.random.default_rng([state.spec.seed, 1])
+    dy, dx = rng.random(2)
+    start = state.n_suggested + 1
+    for i in range(start, start + 256):
+        yield state.candidates.nearest((_radical_inverse(i, 2) + dy) % 1.0, (_radical_inverse(i, 3) + dx) % 1.0)
+    first = int(rng.integers(n))
+    yield from ((first + k) % n for k in range(n))
+
+
+def _radical_inverse(i: int, base: int) -> float:
+    result, scale = 0.0, 1.0
+    while i:
+        scale /= base
+        result += scale * (i % base)
+        i //= base
+    return result
+
+
+def seed_candidates(spec: CampaignSpec, positions: NDArray[np.float64], mask: BoolArray | None) -> tuple[int, ...]:
+    """Return the candidates of the seed design, in order, all allowed and different.
+
+    Args:
+        spec: The campaign's spec.
+        positions: (candidate, 2) fractional (y, x).
+        mask: (y, x) where probing is allowed; None: everywhere.
+
+    Raises:
+        InvalidInput: FIELD_INVALID when a given seed is not allowed, or no candidate is.
+    """
+    ok = allowed(spec.limits, mask, positions)
+    if not ok.any():
+        raise InvalidInput(
+            Reason.FIELD_INVALID,
+            "the limits and the mask leave no candidate; widen the allowed region",
+            field="spec.limits",
+        )
+    design = spec.seed_design
+    free = np.flatnonzero(ok)
+    if design.kind is SeedKind.GIVEN:
+        return _given(spec, positions, ok)
+    count = min(design.count, free.size)
+    if design.kind is SeedKind.RANDOM:
+        rng = np.random.default_rng([spec.seed, 0])
+        return tuple(int(c) for c in rng.choice(free, size=count, replace=False))
+    side = max(1, int(np.ceil(np.sqrt(count))))
+    ticks = (np.arange(side) + 0.5) / side
+    chosen: list[int] = []
+    for y in ticks:
+        for x in ticks:
+            gaps = np.sum((positions[free] - [y, x]) ** 2, axis=1)
+            gaps[np.isin(free, chosen)] = np.inf
+            if len(chosen) < count:
+                chosen.append(int(free[np.argmin(gaps)]))
+    return tuple(chosen)
+
+
+def _given(spec: CampaignSpec, positions: NDArray[np.float64], ok: BoolArray) -> tuple[int, ...]:
+    chosen: dict[int, None] = {}
+    for i, p in enumerate(spec.seed_design.positions):
+        index = int(np.argmin(np.sum((positions - [p.y, p.x]) ** 2, axis=1)))
+        if not ok[index]:
+            raise InvalidInput(
+                Reason.FIELD_INVALID,
+                f"seed position ({p.y:g}, {p.x:g}) is not in the allowed region",
+                field=f"spec.seed_design.positions[{i}]",
+            )
+        chosen[index] = None
+    return tuple(chosen)
+
+
+def held_leases(state: Campaign, names: tuple[str, ...], tokens: tuple[str, ...]) -> tuple[Suggestion, ...]:
+    """Return the open leases of these names, proven by their tokens.
+
+    Raises:
+        InvalidInput: FIELD_INVALID when there are not as many tokens as names.
+        NotFound: SUGGESTION_NOT_FOUND.
+        WrongState: LEASE_STALE when a lease has ended or the token is another's.
+    """
+    if len(names) != len(tokens) or not names:
+        raise InvalidInput(
+            Reason.FIELD_INVALID,
+            f"{len(names)} names and {len(tokens)} lease tokens; give one token a name, at least one",
+            field="lease_tokens",
+        )
+    held = []
+    for i, (name, token) in enumerate(zip(names, tokens, strict=True)):
+        s = state.suggestions.get(name)
+        if s is None:
+            raise NotFound(
+                Reason.SUGGESTION_NOT_FOUND, f"campaign '{state.id}' has no suggestion '{name}'", field=f"names[{i}]"
+            )
+        if s.state is not SuggestionState.PENDING or token != s.token:
+            what = "was given to another client" if s.state is SuggestionState.PENDING else f"is {s.state}"
+            raise WrongState(
+                Reason.LEASE_STALE,
+                f"the lease of '{name}' {what}; data measured there are still welcome with Tell, then ask for a new "
+                "suggestion",
+                field=f"lease_tokens[{i}]",
+            )
+        held.append(s)
+    return tuple(held)

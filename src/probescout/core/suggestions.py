@@ -1,0 +1,55 @@
+"""Positions leased to clients."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Source(StrEnum):
+    """Where a suggestion comes from."""
+
+    PLANNER = "planner"
+    PREFETCH = "prefetch"
+    FALLBACK = "fallback"
+    SEED_DESIGN = "seed_design"
+    OPERATOR = "operator"
+
+
+class SuggestionState(StrEnum):
+    """What became of a suggestion."""
+
+    PENDING = "pending"
+    MEASURED = "measured"
+    RELEASED = "released"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A position leased to a client."""
+
+    id: str
+    frame: str
+    """Id of the frame."""
+    y: float
+    x: float
+    candidate: int
+    """Index in the candidate set."""
+    token: str
+    """Proves who holds the lease."""
+    lease_s: float
+    source: Source
+    client_id: str = ""
+    mean: float = math.nan
+    """Predicted target, in target units; NaN before the model knows anything."""
+    std: float = math.nan
+    predictive_std: float = math.nan
+    acquisition: float = math.nan
+    model_version: int = 0
+    data_version: int = 0
+    ordinal: int = 0
+    degraded: tuple[str, ...] = ()
+    """Why it did not come from the newest model; empty when it did."""
+    state: SuggestionState = SuggestionState.PENDING
