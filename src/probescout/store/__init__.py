@@ -1,0 +1,1 @@
+"""The append-only journal, content-addressed blobs and disposable snapshots of a campaign."""

@@ -1,0 +1,1 @@
+"""Conformance suites and fakes for the authors of plug-ins and adapters."""
