@@ -1,0 +1,1 @@
+"""Recorded and simulated microscopes behind the port of a real one, and experiments run on them."""
