@@ -1,0 +1,58 @@
+"""Entry point of the `probescout` command."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from probescout.cli.convert import convert
+from probescout.cli.json_output import OptionalJsonPath
+from probescout.cli.serve import serve
+from probescout.core.errors import (
+    Denied,
+    HistoryMismatch,
+    InvalidInput,
+    ProbescoutError,
+    Unauthenticated,
+    Unavailable,
+)
+
+app = typer.Typer(
+    name="probescout",
+    cls=OptionalJsonPath,
+    help="The planner that tells a microscope where to measure next.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.callback()
+def main() -> None:
+    """The planner that tells a microscope where to measure next."""
+
+
+app.command("convert")(convert)
+app.command("serve")(serve)
+
+EXIT_CODES: dict[type[ProbescoutError], int] = {
+    InvalidInput: 2,
+    Unavailable: 4,
+    Unauthenticated: 5,
+    Denied: 5,
+    HistoryMismatch: 7,
+}
+"""Exit code of each error family; 1 for the others. 0 ok, 3 bad config, 6 aborted by the operator, 130 interrupt."""
+
+
+def run() -> None:
+    """Run the command line; print an error of ours as one line and exit with the code of its family."""
+    try:
+        app()
+    except ProbescoutError as error:
+        where = f" ({error.field})" if error.field else ""
+        print(f"error {error.reason}{where}: {error.message}", file=sys.stderr)
+        sys.exit(EXIT_CODES.get(type(error), 1))
+    except KeyboardInterrupt:
+        sys.exit(130)
