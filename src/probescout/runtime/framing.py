@@ -1,0 +1,98 @@
+"""Messages between our own processes: a JSON header and raw array bytes, never pickle.
+
+A frame is: 8 bytes length of the header (little-endian), the header, then the bytes of every array in the order in
+which the header names them. An array stands in the header as {"$array": [dtype, shape]}.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from probescout.core.jsonable import to_json
+
+_LENGTH = struct.Struct("<QQ")
+MAX_FRAME = 8 << 30
+"""Most bytes of one frame; a longer one means that the stream is out of step."""
+
+
+class ByteSource(Protocol):
+    """Anything to read exact numbers of bytes from."""
+
+    def read(self, n: int, /) -> bytes:
+        """Return up to n bytes; fewer only at the end."""
+
+
+def pack(message: Mapping[str, Any]) -> bytes:
+    """Return the frame of a message of JSON values, dataclasses and NumPy arrays, nested in dicts and lists."""
+    arrays: list[bytes] = []
+    header = json.dumps(_strip(message, arrays), allow_nan=False, separators=(",", ":")).encode()
+    body = b"".join(arrays)
+    return _LENGTH.pack(len(header), len(body)) + header + body
+
+
+def _strip(value: Any, arrays: list[bytes]) -> Any:
+    if isinstance(value, np.ndarray):
+        data = np.ascontiguousarray(value)
+        arrays.append(data.tobytes())
+        return {"$array": [data.dtype.str, list(data.shape)]}
+    if isinstance(value, Mapping):
+        return {str(k): _strip(v, arrays) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strip(v, arrays) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return {"$float": str(value)}
+    return to_json(value)
+
+
+def unpack(header: bytes, body: bytes) -> dict[str, Any]:
+    """Return the message of a frame's two parts; arrays are read-only views of `body`."""
+    offset = 0
+
+    def fill(value: Any) -> Any:
+        nonlocal offset
+        if isinstance(value, dict):
+            if "$array" in value:
+                dtype, shape = np.dtype(value["$array"][0]), tuple(value["$array"][1])
+                count = int(np.prod(shape, dtype=np.int64))
+                array = np.frombuffer(body, dtype, count, offset).reshape(shape)
+                offset += array.nbytes
+                return array
+            if "$float" in value:
+                return float(value["$float"])
+            return {k: fill(v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [fill(v) for v in value]
+        return value
+
+    result = fill(json.loads(header))
+    assert isinstance(result, dict)
+    return result
+
+
+def lengths(prefix: bytes) -> tuple[int, int]:
+    """Return the lengths of header and body named by a frame's first PREFIX bytes.
+
+    Raises:
+        ValueError: The frame is longer than MAX_FRAME.
+    """
+    n_header, n_body = _LENGTH.unpack(prefix)
+    if n_header + n_body > MAX_FRAME:
+        raise ValueError(f"a frame of {n_header + n_body} bytes; the stream is out of step")
+    return n_header, n_body
+
+
+PREFIX = _LENGTH.size
+
+
+def read_frames(source: ByteSource) -> Iterator[dict[str, Any]]:
+    """Yield messages from a blocking stream until it ends."""
+    while len(prefix := source.read(PREFIX)) == PREFIX:
+        n_header, n_body = lengths(prefix)
+        yield unpack(source.read(n_header), source.read(n_body))

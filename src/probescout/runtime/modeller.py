@@ -1,0 +1,258 @@
+"""Keeps the model of one campaign: loads it, teaches it, refits it, replaces it when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from probescout.core.errors import ProbescoutError, Unavailable
+from probescout.core.events import ModelSwapped, Scored
+from probescout.core.jsonable import to_json
+from probescout.core.observations import Observation, ScoreState
+from probescout.runtime.child import Reply, WorkerFault
+from probescout.runtime.ledger import Change, Ledger, load_array
+from probescout.runtime.seats import FitPool, Mind, Seats
+from probescout.runtime.settings import Settings
+
+SYSTEM = "system"
+"""Principal of what the service does by itself."""
+_log = logging.getLogger(__name__)
+
+
+class Modeller:
+    """The model of one campaign, as the driver sees it."""
+
+    def __init__(self, ledger: Ledger, seats: Seats, pool: FitPool, settings: Settings) -> None:
+        """Start without a mind; it is taken when first needed."""
+        self._ledger = ledger
+        self._seats = seats
+        self._pool = pool
+        self._settings = settings
+        self._mind: Mind | None = None
+        self._loading: asyncio.Task[None] | None = None
+        self._fitting: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.news: dict[str, Any] = {}
+        """Newest calibration and counts that the model reported."""
+        self.spares: list[dict[str, Any]] = []
+        """Positions that it would propose next, kept for when it is late."""
+        self.fit_problem = ""
+        """Why the last fit failed; empty when it did not."""
+
+        self.last_asked = time.monotonic()
+
+    # ------------------------------------------------------------ life
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way that a nap would interrupt."""
+        return not self._tasks and (self._mind is None or self._mind.n_waiting == 0)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a living, loaded model can be asked now."""
+        return self._mind is not None and self._mind.is_alive and (self._loading is None or self._loading.done())
+
+    def wake(self) -> asyncio.Task[None]:
+        """Load the model in the background unless it is loaded or loading; return the task."""
+        if self._loading is not None and (not self._loading.done() or self.is_ready):
+            return self._loading
+        self._loading = self._spawn(self._load())
+        return self._loading
+
+    def _spawn(self, work: Any) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.warning("campaign %s: %s", self._ledger.state.id, error)
+
+    async def _load(self) -> None:
+        self._mind = None
+        await self._seats.give_back(self)
+        mind = await self._seats.take(self)
+        arrays = await asyncio.get_running_loop().run_in_executor(None, self._arrays)
+        # From here to the request there is no await: what is taught below is exactly what the journal holds,
+        # and everything scored later is sent after it.
+        self._mind = mind
+        reply = mind.ask("load", **arrays, taught=self._taught(), **self._restored(), spec=self._spec())
+        self._take_news(await reply)
+        await self.score_pending()
+
+    def _spec(self) -> Any:
+        return to_json(self._ledger.state.spec)
+
+    def _restored(self) -> dict[str, Any]:
+        return {"hyperparameters": dict(self._ledger.state.hyperparameters)}
+
+    def _arrays(self) -> dict[str, Any]:
+        frame = self._ledger.state.frame
+        assert frame is not None
+        names = ("image", "mask", "patches", "positions")
+        found = {n: r for n in names if (r := getattr(frame.added, n)) is not None}
+        arrays = {n: load_array(self._ledger.blobs, r) for n, r in found.items()}
+        if "mask" in arrays:
+            arrays["mask"] = arrays["mask"].astype(bool)
+        return arrays
+
+    def _taught(self) -> list[list[float]]:
+        taught = [o for o in self._ledger.state.observations.values() if o.is_taught]
+        return [[o.candidate, o.target, o.target_variance] for o in taught]
+
+    async def sleep(self) -> None:
+        """Give the mind back; the journal holds everything that it knows."""
+        self._mind = None
+        for task in list(self._tasks):
+            task.cancel()
+        await self._seats.give_back(self)
+
+    async def poison(self) -> None:
+        """Kill a mind that may know what the journal does not, or that hangs; the next use loads a fresh one."""
+        if self._mind is not None:
+            await self._mind.kill()
+
+    def ask(self, op: str, **payload: Any) -> Reply:
+        """Send a request to the loaded model.
+
+        Raises:
+            WorkerFault: It is not loaded; loading has been started.
+        """
+        if not self.is_ready:
+            self.wake()
+            raise WorkerFault("the campaign's model is being loaded")
+        assert self._mind is not None
+        self.last_asked = time.monotonic()
+        reply = self._mind.ask(op, **payload)
+        reply.add_done_callback(self._heard)
+        if not self._settings.is_inline:
+            asyncio.get_running_loop().call_later(self._settings.hang_s, self._check_hang, reply, self._mind)
+        return reply
+
+    def _check_hang(self, reply: Reply, mind: Mind) -> None:
+        if not reply.done() and mind is self._mind:
+            _log.warning("campaign %s: the model has hung for %g s", self._ledger.state.id, self._settings.hang_s)
+            self._spawn(self.poison())
+
+    def _heard(self, reply: Reply) -> None:
+        if not reply.cancelled() and reply.exception() is None:
+            self._take_news(reply.result())
+
+    def _take_news(self, reply: Mapping[str, Any]) -> None:
+        if "calibration" in reply:
+            self.news = {k: reply[k] for k in ("needs_fit", "n_observed", "calibration")}
+        if reply.get("spares"):
+            self.spares = reply["spares"]
+        if reply.get("needs_fit"):
+            self.start_fit()
+
+    # ------------------------------------------------------------ data
+
+    @staticmethod
+    def score_request(o: Observation, data: bytes | None) -> dict[str, Any]:
+        """Return the payload that asks for the score of an observation."""
+        return {
+            "candidate": o.candidate if not o.is_outside else -1,
+            "value": o.value if o.has_value else None,
+            "variance": o.value_variance,
+            "unit": o.target_unit,
+            "value_scalarizer": o.value_scalarizer,
+            "signal": to_json(o.signal) if o.signal is not None else None,
+            "data": np.frombuffer(data or b"", dtype=np.uint8),
+        }
+
+    @staticmethod
+    def scored(observation: str, reply: Mapping[str, Any]) -> Scored:
+        """Return the event of a score that the model gave."""
+        s = reply["score"]
+        return Scored(observation, s["value"], s["variance"], s["unit"], s["scalarizer"], s["error"])
+
+    def score_later(self, observation: str, reply: Reply) -> None:
+        """Journal a score when it comes, after the call that asked for it has been answered without it."""
+
+        async def wait() -> None:
+            try:
+                event = self.scored(observation, await reply)
+            except Unavailable as error:
+                # The observation stays pending and is scored when the model is loaded again.
+                _log.info("campaign %s: '%s' is not scored yet: %s", self._ledger.state.id, observation, error)
+                self.wake()
+                return
+            await self._journal_score(event)
+
+        self._spawn(wait())
+
+    async def _journal_score(self, event: Scored) -> None:
+        try:
+            await self._ledger.commit([Change(event)], principal=SYSTEM)
+        except ProbescoutError:
+            await self.poison()
+            raise
+
+    async def score_pending(self) -> None:
+        """Score every stored observation that has no score yet, in order."""
+        for o in list(self._ledger.state.observations.values()):
+            if o.score_state is ScoreState.PENDING:
+                assert self._mind is not None
+                data = await self._ledger.raw(o)
+                reply = await self._mind.ask("score", **self.score_request(o, data))
+                await self._journal_score(self.scored(o.id, reply))
+                self._take_news(reply)
+
+    async def rescore(self) -> None:
+        """Scalarize all stored signals anew and rebuild the model from the new targets."""
+        await self.wake()
+        await self.ask("configure", spec=self._spec())
+        for o in list(self._ledger.state.observations.values()):
+            if o.score_state is ScoreState.PENDING:
+                reply = await self.ask("score", learn=False, **self.score_request(o, await self._ledger.raw(o)))
+                await self._journal_score(self.scored(o.id, reply))
+        await self.relearn()
+
+    async def relearn(self) -> None:
+        """Rebuild the model from the stored targets."""
+        if self.is_ready:
+            await self.ask("relearn", taught=self._taught())
+
+    async def reconfigure(self) -> None:
+        """Tell the model of a changed spec."""
+        if self.is_ready:
+            await self.ask("configure", spec=self._spec())
+
+    # ------------------------------------------------------------ fits
+
+    def start_fit(self) -> None:
+        """Fit in the background unless a fit is running."""
+        if self._fitting is None or self._fitting.done():
+            self._fitting = self._spawn(self._fit())
+
+    async def fitted(self) -> None:
+        """Wait for the fit that is running, if any."""
+        if self._fitting is not None:
+            await asyncio.wait([self._fitting])
+
+    async def _fit(self) -> None:
+        if not self.is_ready:
+            return
+        try:
+            mind = self._mind
+            result = await self._pool.fit(await self.ask("fit_request"))
+            if mind is not self._mind or not self.is_ready:
+                return
+            reply = await self.ask("swap", result=result)
+        except Exception as error:
+            # The campaign goes on with the last good model and says so in every reply until a fit succeeds.
+            self.fit_problem = f"the last fit failed: {error}"
+            _log.warning("campaign %s: %s", self._ledger.state.id, self.fit_problem)
+            return
+        self.fit_problem = ""
+        event = ModelSwapped(int(reply["n_observed"]), reply["hyperparameters"])
+        await self._ledger.commit([Change(event)], principal=SYSTEM)

@@ -1,0 +1,163 @@
+"""All campaigns of one data directory: the planner as a library, of which the service is only the face."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from probescout.core.clock import Clock, SystemClock
+from probescout.core.errors import AlreadyExists, HistoryMismatch, NotFound, ProbescoutError, Reason
+from probescout.core.events import Created
+from probescout.core.ports import BlobStore, EventStore
+from probescout.core.specs import CampaignSpec, check_spec, checked_id
+from probescout.runtime.driver import CampaignDriver, expectation
+from probescout.runtime.ledger import Ledger
+from probescout.runtime.once import Once, Request
+from probescout.runtime.seats import FitPool, Seats
+from probescout.runtime.settings import Settings
+from probescout.store.blobs import Blobs
+from probescout.store.journal import Journal
+from probescout.store.memory import MemoryBlobs, MemoryJournal
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A campaign with the memory of its requests."""
+
+    driver: CampaignDriver
+    once: Once
+
+
+class Planner:
+    """Creates, recovers and finds campaigns."""
+
+    def __init__(self, data: Path | None, settings: Settings | None = None, clock: Clock | None = None) -> None:
+        """Prepare; `start` does the work.
+
+        Args:
+            data: Directory that holds all campaigns; None keeps them in memory.
+            settings: Bounds and patience.
+            clock: Where the time comes from.
+        """
+        self.settings = settings or Settings()
+        self.clock: Clock = clock or SystemClock()
+        self.seats = Seats(self.settings)
+        self.pool = FitPool(self.settings)
+        self._root = data / "campaigns" if data is not None else None
+        self._desks: dict[str, Desk] = {}
+        self._damaged: dict[str, ProbescoutError] = {}
+        self._creating = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Recover every campaign on disk, and warm the worker and the fit pool.
+
+        A campaign whose journal is damaged does not keep the others from starting; its calls say what is wrong.
+        """
+        loop = asyncio.get_running_loop()
+        if self._root is not None:
+            self._root.mkdir(parents=True, exist_ok=True)
+            for directory in sorted(p for p in self._root.iterdir() if p.is_dir()):
+                try:
+                    ledger = await loop.run_in_executor(None, self._recover, directory)
+                except HistoryMismatch as error:
+                    _log.error("campaign %s is damaged: %s", directory.name, error)
+                    self._damaged[directory.name] = error
+                else:
+                    if ledger is not None:
+                        self._seat(ledger)
+        self.seats.warm()
+        await self.pool.warm()
+
+    def _recover(self, directory: Path) -> Ledger | None:
+        store = Journal.open(directory)
+        if store.head.seq == 0:
+            # The server died between making the directory and its first event: nothing was ever acknowledged.
+            store.close()
+            return None
+        return Ledger.recover(store, Blobs.open(directory, max_blob_bytes=self.settings.max_blob_bytes), self.clock)
+
+    def _seat(self, ledger: Ledger) -> Desk:
+        driver = CampaignDriver(ledger, self.seats, self.pool, self.clock, self.settings, None)
+        desk = self._desks[ledger.state.id] = Desk(driver, Once(ledger))
+        return desk
+
+    async def create(self, campaign_id: str, spec: CampaignSpec, request: Request) -> Desk:
+        """Return a new campaign, or the one that the same request made before.
+
+        Raises:
+            InvalidInput: The spec can never work, or the request id was used for another body.
+            AlreadyExists: CAMPAIGN_EXISTS.
+        """
+        # The id is made from the request id when the client gives none, so that a retry finds its campaign.
+        name = campaign_id or "c-" + hashlib.sha256(request.id.encode()).hexdigest()[:12]
+        checked_id(name, field="campaign_id")
+        check_spec(spec)
+        async with self._creating:
+            if name in self._desks:
+                if self._desks[name].once.find(request) is None:
+                    raise AlreadyExists(
+                        Reason.CAMPAIGN_EXISTS,
+                        f"campaign '{name}' exists; choose another id, or go on with it by its name",
+                        field="campaign_id",
+                    )
+                return self._desks[name]
+            if name in self._damaged:
+                raise self._damaged[name]
+            expect = await expectation(self.seats, spec)
+            event = Created(name, spec, self.clock.now())
+            ledger = await asyncio.get_running_loop().run_in_executor(None, self._begin, event, request)
+            driver = CampaignDriver(ledger, self.seats, self.pool, self.clock, self.settings, expect)
+            desk = self._desks[name] = Desk(driver, Once(ledger))
+            return desk
+
+    def _begin(self, event: Created, request: Request) -> Ledger:
+        store: EventStore
+        blobs: BlobStore
+        if self._root is None:
+            store, blobs = MemoryJournal(), MemoryBlobs()
+        else:
+            directory = self._root / event.campaign_id
+            store = Journal.open(directory)
+            blobs = Blobs.open(directory, max_blob_bytes=self.settings.max_blob_bytes)
+        try:
+            return Ledger.begin(
+                store, blobs, event, self.clock, principal=request.principal, receipt=request.receipt({})
+            )
+        except BaseException:
+            store.close()
+            raise
+
+    def desk(self, name: str, *, field: str = "campaign") -> Desk:
+        """Return a campaign by id.
+
+        Raises:
+            NotFound: CAMPAIGN_NOT_FOUND.
+            HistoryMismatch: Its journal is damaged.
+        """
+        if name in self._desks:
+            return self._desks[name]
+        if name in self._damaged:
+            error = self._damaged[name]
+            raise HistoryMismatch(
+                error.reason, f"campaign '{name}': {error.message}; `probescout inspect` shows what can be read"
+            )
+        raise NotFound(
+            Reason.CAMPAIGN_NOT_FOUND, f"there is no campaign '{name[:80]}'; ListCampaigns names them", field=field
+        )
+
+    def desks(self) -> list[Desk]:
+        """Return all sound campaigns, oldest first."""
+        return sorted(self._desks.values(), key=lambda d: (d.driver.state.created_time, d.driver.state.id))
+
+    async def close(self) -> None:
+        """Finish what is under way, then release everything."""
+        for desk in self._desks.values():
+            await desk.once.idle()
+            await desk.driver.close()
+        await self.seats.close()
+        await self.pool.close()

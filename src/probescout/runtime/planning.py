@@ -1,0 +1,212 @@
+"""Chooses the next points of a campaign, and degrades rather than be late.
+
+The ladder: seed design, exact posterior of the present model, positions that the model kept ready, space-filling rule.
+Every rung passes the same guard, and every answer below the second says why in `degraded`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probescout.core.campaign import Campaign
+from probescout.core.errors import ProbescoutError
+from probescout.core.leasing import StopCause, StopReport, space_filling, violation
+from probescout.core.suggestions import Source, Suggestion
+from probescout.runtime.child import Reply
+from probescout.runtime.modeller import Modeller
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a client asks for."""
+
+    count: int
+    client_id: str
+    deadline: float
+    """Monotonic time by which the answer must be there, seconds."""
+
+
+@dataclass(frozen=True)
+class Picks:
+    """Chosen points that are not leased yet."""
+
+    suggestions: tuple[Suggestion, ...]
+    degraded: tuple[str, ...]
+    stop: StopReport | None
+    compute_s: float
+
+
+def plan_request(state: Campaign, count: int, client_id: str) -> dict[str, Any]:
+    """Return the payload that asks the model for `count` points."""
+    reach = state.spec.limits.max_step
+    near = None
+    if reach and client_id in state.last_at:
+        y, x = state.last_at[client_id]
+        near = [y, x, reach]
+    return {
+        "count": count,
+        "pending": list(state.pending.values()),
+        "blocked": np.fromiter(state.blocked, dtype=np.int64, count=len(state.blocked)),
+        "ordinal": state.n_suggested,
+        "near": near,
+    }
+
+
+class Chooser:
+    """Draws up suggestions for one campaign from the rungs of the ladder."""
+
+    def __init__(self, state: Campaign, mask: NDArray[np.bool_] | None, wish: Wish) -> None:
+        """Start with nothing chosen."""
+        assert state.candidates is not None and state.frame is not None
+        self._state = state
+        self._mask = mask
+        self._wish = wish
+        self._chosen: list[Suggestion] = []
+        self.degraded: list[str] = []
+
+    @property
+    def missing(self) -> int:
+        """How many points are still wanted."""
+        return self._wish.count - len(self._chosen)
+
+    def take(self, candidate: int, source: Source, row: Mapping[str, Any] | None = None) -> str:
+        """Choose a candidate unless the guard forbids it; return the guard's words, empty when it is chosen."""
+        if any(s.candidate == candidate for s in self._chosen):
+            return "it is chosen already"
+        refusal = violation(self._state, self._mask, candidate, self._wish.client_id)
+        if refusal:
+            return refusal
+        state, row = self._state, row or {}
+        assert state.candidates is not None and state.frame is not None
+        y, x = state.frame.to_instrument(*state.candidates.position(candidate))
+        ordinal = state.n_suggested + len(self._chosen) + 1
+        nan = float("nan")
+        suggestion = Suggestion(
+            id=f"s{ordinal}",
+            frame=state.frame.added.frame,
+            y=y,
+            x=x,
+            candidate=candidate,
+            token=secrets.token_hex(8),
+            lease_s=state.spec.lease_s,
+            source=source,
+            client_id=self._wish.client_id,
+            mean=row.get("mean", nan),
+            std=row.get("std", nan),
+            predictive_std=row.get("predictive_std", nan),
+            acquisition=row.get("acquisition", nan),
+            model_version=state.model_version,
+            data_version=state.data_version,
+            ordinal=ordinal,
+        )
+        self._chosen.append(suggestion)
+        # The next one moves from here, and one client's steps are chained.
+        self._state = replace(
+            state, last_at={**state.last_at, self._wish.client_id: state.candidates.position(candidate)}
+        )
+        return ""
+
+    def take_seeds(self) -> None:
+        """Choose what is left of the seed design, in order."""
+        for candidate in self._state.seeds:
+            if self.missing == 0:
+                return
+            self.take(candidate, Source.SEED_DESIGN)
+
+    def take_rows(self, rows: Iterable[Mapping[str, Any]], source: Source) -> None:
+        """Choose from rows that the model described."""
+        for row in rows:
+            if self.missing == 0:
+                return
+            refusal = self.take(int(row["candidate"]), source, row)
+            if refusal and source is Source.PLANNER:
+                self.degraded.append(f"the guard refused the policy's point: {refusal}")
+
+    def fill_space(self) -> None:
+        """Choose evenly spread points without a model."""
+        if self.missing == 0:
+            return
+        for candidate in space_filling(self._state):
+            if self.missing == 0:
+                return
+            self.take(candidate, Source.FALLBACK)
+
+    def finish(self, compute_s: float) -> Picks:
+        """Return what was chosen, with the reason when it is too little."""
+        reasons = tuple(dict.fromkeys(self.degraded))
+        chosen = tuple(
+            replace(s, degraded=() if s.source in (Source.PLANNER, Source.SEED_DESIGN) else reasons)
+            for s in self._chosen
+        )
+        return Picks(chosen, reasons, self._shortage(), compute_s)
+
+    def _shortage(self) -> StopReport | None:
+        if self.missing == 0:
+            return None
+        state = self._state
+        if state.spec.limits.max_step and self._wish.client_id in state.last_at and not self._chosen:
+            return StopReport(
+                StopCause.MAX_STEP,
+                f"no free candidate lies within max_step {state.spec.limits.max_step:g} of the last point; raise it "
+                "with UpdateCampaign",
+                True,
+            )
+        if state.pending or self._chosen:
+            return StopReport(
+                StopCause.NO_CANDIDATES, "every free candidate is leased; tell or release them", False, 1.0
+            )
+        return StopReport(StopCause.NO_CANDIDATES, "every allowed candidate is measured", True)
+
+
+async def choose(
+    state: Campaign, mask: NDArray[np.bool_] | None, wish: Wish, modeller: Modeller, asked: Reply | None
+) -> Picks:
+    """Return points for a wish, by the deadline.
+
+    Args:
+        state: The campaign.
+        mask: (y, x) where probing is allowed; None: everywhere.
+        wish: What is wanted.
+        modeller: The campaign's model.
+        asked: A request for the points that is under way already; None: ask here.
+    """
+    started = time.perf_counter()
+    chooser = Chooser(state, mask, wish)
+    chooser.take_seeds()
+    if chooser.missing:
+        await _from_model(chooser, state, wish, modeller, asked)
+    if chooser.missing:
+        chooser.fill_space()
+    return chooser.finish(time.perf_counter() - started)
+
+
+async def _from_model(chooser: Chooser, state: Campaign, wish: Wish, modeller: Modeller, asked: Reply | None) -> None:
+    try:
+        if not modeller.is_ready:
+            loading = modeller.wake()
+            await asyncio.wait([loading], timeout=max(0.0, wish.deadline - time.monotonic()))
+        if asked is None:
+            asked = modeller.ask("suggest", **plan_request(state, chooser.missing, wish.client_id))
+        done, _ = await asyncio.wait([asked], timeout=max(0.0, wish.deadline - time.monotonic()))
+        if done:
+            reply = asked.result()
+            if reply["refusal"]:
+                chooser.degraded.append(reply["refusal"])
+            elif reply["is_cold"]:
+                chooser.degraded.append("the model has not seen two different values yet")
+            chooser.take_rows(reply["picks"], Source.PLANNER)
+        else:
+            chooser.degraded.append("the model did not answer within the compute budget")
+    except ProbescoutError as error:
+        chooser.degraded.append(f"{error.reason}: {error.message}")
+    if modeller.fit_problem:
+        chooser.degraded.append(modeller.fit_problem)
+    chooser.take_rows(modeller.spares, Source.PREFETCH)

@@ -1,0 +1,27 @@
+"""Bounds and patience of the runtime."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an operator may tune; the defaults suit two cores."""
+
+    max_workers: int = 4
+    """Most campaign workers alive at once."""
+    compute_budget_s: float = 2.0
+    """How long a suggestion may take before it degrades, when the client does not say."""
+    hang_s: float = 60.0
+    """A worker that has not answered for so long is replaced."""
+    fit_timeout_s: float = 180.0
+    """A fit that takes longer is given up and its process replaced."""
+    max_blob_bytes: int = 1 << 30
+    """Largest blob taken."""
+    max_inflight: int = 256
+    """Most calls in progress; more are refused with QUEUE_FULL."""
+    is_inline: bool = False
+    """Run models and fits inside this process: for notebooks and tests."""
+    is_fit_awaited: bool = False
+    """Wait for a due fit before suggesting, so that a run can be repeated to the last digit."""

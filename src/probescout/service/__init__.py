@@ -1,0 +1,1 @@
+"""The planner's face on the network: convert, call, map errors."""

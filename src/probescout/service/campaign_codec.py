@@ -1,0 +1,235 @@
+"""Campaigns, frames, maps and events as messages."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from probescout_client.wire.v1 import probescout_pb2 as pb
+
+from probescout.core.campaign import Campaign, Frame, Status
+from probescout.core.candidates import CandidateSet
+from probescout.core.errors import InvalidInput, Reason
+from probescout.core.events import FrameAdded
+from probescout.core.leasing import seed_candidates
+from probescout.core.observations import SignalRecord
+from probescout.core.ports import BlobStore, Head, Record
+from probescout.core.specs import CampaignSpec, CandidateKind, checked_id
+from probescout.core.spectra import Spectrum
+from probescout.service.data_codec import write_observation
+from probescout.service.spec_codec import write_spec
+from probescout.service.tensors import read_tensor, write_tensor
+
+MAX_PIXELS = 1 << 24
+"""Most pixels of a frame."""
+_STATUS = {
+    Status.RUNNING: pb.CAMPAIGN_STATUS_RUNNING,
+    Status.PAUSED: pb.CAMPAIGN_STATUS_PAUSED,
+    Status.STOPPED: pb.CAMPAIGN_STATUS_STOPPED,
+    Status.ABORTED: pb.CAMPAIGN_STATUS_ABORTED,
+}
+MAP_KINDS: dict[int, str] = {
+    pb.MAP_KIND_MEAN: "mean",
+    pb.MAP_KIND_STD: "std",
+    pb.MAP_KIND_ACQUISITION: "acquisition",
+    pb.MAP_KIND_PREDICTIVE_STD: "predictive_std",
+}
+
+
+def write_status(state: Campaign) -> pb.CampaignStatus:
+    """Return the status as the wire has it."""
+    return _STATUS[state.status]
+
+
+def write_version(head: Head, state: Campaign) -> pb.StateVersion:
+    """Return where the journal stands now."""
+    return pb.StateVersion(
+        event_seq=head.seq, event_hash=head.hash, data_version=state.data_version, model_version=state.model_version
+    )
+
+
+def write_campaign(state: Campaign, head: Head) -> pb.Campaign:
+    """Return the message of a campaign."""
+    use = state.use
+    message = pb.Campaign(
+        name=f"campaigns/{state.id}",
+        spec=write_spec(state.spec),
+        status=_STATUS[state.status],
+        etag=state.spec.etag,
+        use=pb.BudgetUse(
+            probes_spent=use.probes_spent,
+            probes_reserved=use.probes_reserved,
+            seconds_spent=use.seconds_spent,
+            seconds_reserved=use.seconds_reserved,
+            dose_spent=use.dose_spent,
+            dose_reserved=use.dose_reserved,
+        ),
+        n_observations=len(state.observations),
+        n_pending=len(state.pending),
+        n_candidates=state.candidates.n if state.candidates is not None else 0,
+        frames=[write_frame(state.frame, state.id)] if state.frame is not None else [],
+        version=write_version(head, state),
+        created_time=state.created_time,
+        status_reason=state.status_reason,
+    )
+    best = state.best()
+    if best is not None:
+        message.best.CopyFrom(write_observation(best, state.id))
+    return message
+
+
+def write_frame(frame: Frame, campaign: str) -> pb.Frame:
+    """Return the message of a frame, without its arrays."""
+    added, m = frame.added, frame.maps[-1]
+    return pb.Frame(
+        name=f"campaigns/{campaign}/frames/{added.frame}",
+        image=_reference(added.image),
+        pixel_size=pb.Length(value=added.pixel_size, unit=added.pixel_unit),
+        rotation_deg=added.rotation_deg,
+        mask=_reference(added.mask),
+        revision=frame.revision,
+        affine=[m.yy, m.yx, m.y0, m.xy, m.xx, m.x0],
+        position_std=frame.position_std,
+        height=added.height,
+        width=added.width,
+        added_time=added.time,
+    )
+
+
+def _reference(record: SignalRecord | None) -> pb.Tensor | None:
+    if record is None:
+        return None
+    return pb.Tensor(
+        dtype=f"D_TYPE_{record.dtype.upper()}",
+        shape=record.shape,
+        dims=record.dims,
+        unit=record.unit,
+        blob=f"blobs/sha256-{record.blob}",
+    )
+
+
+def read_frame(
+    m: pb.Frame, frame_id: str, spec: CampaignSpec, blobs: BlobStore, now: float, max_bytes: int
+) -> FrameAdded:
+    """Return the event of a new frame; its arrays are checked, and stored as blobs where they came inline.
+
+    Raises:
+        InvalidInput: With the field.
+        NotFound: BLOB_NOT_FOUND.
+    """
+    checked_id(frame_id, field="frame_id")
+    event = FrameAdded(
+        frame_id, now, pixel_size=m.pixel_size.value, pixel_unit=m.pixel_size.unit, rotation_deg=m.rotation_deg
+    )
+    for name, value in (("pixel_size.value", event.pixel_size), ("rotation_deg", event.rotation_deg)):
+        if not math.isfinite(value):
+            raise InvalidInput(Reason.NON_FINITE, f"{value} is not finite", field=f"frame.{name}")
+    if spec.candidates.kind is CandidateKind.PATCHES:
+        return _read_patches(m, event, spec, blobs, max_bytes)
+    if not m.HasField("image"):
+        raise InvalidInput(Reason.FIELD_MISSING, "a campaign on pixels needs an image", field="frame.image")
+    image = read_tensor(m.image, blobs.get, field="frame.image", max_bytes=max_bytes)
+    if tuple(m.image.dims) not in (("y", "x"), ("channel", "y", "x")) or image.size == 0:
+        raise InvalidInput(
+            Reason.SHAPE_MISMATCH,
+            f"the image has dims {list(m.image.dims)} and shape {image.shape}; give (y, x) or (channel, y, x)",
+            field="frame.image.dims",
+        )
+    height, width = image.shape[-2:]
+    if height * width > MAX_PIXELS:
+        raise InvalidInput(
+            Reason.BLOB_TOO_LARGE,
+            f"{height} x {width} pixels; at most {MAX_PIXELS} are taken: bin the image or cut it into regions",
+            field="frame.image.shape",
+        )
+    if not np.isfinite(image).any():
+        raise InvalidInput(Reason.NON_FINITE, "the image holds no finite pixel", field="frame.image.data")
+    mask = _read_mask(m, (height, width), blobs, max_bytes)
+    candidates = CandidateSet.pixels(height, width, spec.candidates.stride)
+    if candidates.n == 0:
+        raise InvalidInput(
+            Reason.FIELD_INVALID, f"stride {spec.candidates.stride} leaves no pixel", field="spec.candidates.stride"
+        )
+    return replace(
+        event,
+        image=_store(image, tuple(m.image.dims), m.image.unit, blobs),
+        mask=_store(mask, ("y", "x"), "", blobs) if mask is not None else None,
+        height=height,
+        width=width,
+        n_candidates=candidates.n,
+        seeds=seed_candidates(spec, candidates.positions(), mask),
+    )
+
+
+def _read_mask(
+    m: pb.Frame, shape: tuple[int, int], blobs: BlobStore, max_bytes: int
+) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
+    if not m.HasField("mask"):
+        return None
+    mask = read_tensor(m.mask, blobs.get, field="frame.mask", max_bytes=max_bytes)
+    if mask.dtype != bool or mask.shape != shape:
+        raise InvalidInput(
+            Reason.SHAPE_MISMATCH,
+            f"the mask is {mask.dtype} of shape {mask.shape}; give bool of the image's shape {shape}",
+            field="frame.mask.shape",
+        )
+    return mask
+
+
+def _read_patches(m: pb.Frame, event: FrameAdded, spec: CampaignSpec, blobs: BlobStore, max_bytes: int) -> FrameAdded:
+    patches = read_tensor(m.patches, blobs.get, field="frame.patches", max_bytes=max_bytes)
+    if (
+        tuple(m.patches.dims) != ("candidate", "channel", "y", "x")
+        or len(patches) != len(m.positions)
+        or not len(patches)
+    ):
+        raise InvalidInput(
+            Reason.SHAPE_MISMATCH,
+            f"patches have dims {list(m.patches.dims)} and shape {patches.shape} for {len(m.positions)} positions; "
+            "give (candidate, channel, y, x) and one position a candidate",
+            field="frame.patches",
+        )
+    positions = np.array([[p.y, p.x] for p in m.positions], dtype=np.float64)
+    if not (np.isfinite(positions).all() and (positions >= 0).all() and (positions <= 1).all()):
+        raise InvalidInput(Reason.FIELD_INVALID, "positions must lie in [0, 1]", field="frame.positions")
+    return replace(
+        event,
+        patches=_store(patches, tuple(m.patches.dims), m.patches.unit, blobs),
+        positions=_store(positions, ("candidate", "axis"), "", blobs),
+        n_candidates=len(positions),
+        seeds=seed_candidates(spec, positions, None),
+    )
+
+
+def _store(values: np.ndarray[Any, Any], dims: tuple[str, ...], unit: str, blobs: BlobStore) -> SignalRecord:
+    record, data = SignalRecord.of(Spectrum(values, dims, unit=unit))
+    return replace(record, blob=blobs.put(data).digest)
+
+
+def write_maps(reply: Mapping[str, Any], kinds: list[int], unit: str, is_image: bool) -> list[pb.Map]:
+    """Return the wanted maps; those that the model does not have yet are left out."""
+    wanted = kinds or [pb.MAP_KIND_MEAN, pb.MAP_KIND_STD, pb.MAP_KIND_ACQUISITION]
+    maps = []
+    for kind in wanted:
+        values = reply["maps"].get(MAP_KINDS.get(kind, ""))
+        if values is not None:
+            dims = ("y", "x") if is_image else ("candidate",)
+            of = "" if kind == pb.MAP_KIND_ACQUISITION else unit
+            maps.append(pb.Map(kind=kind, tensor=write_tensor(values, dims, of)))  # type: ignore[arg-type]
+    return maps
+
+
+def write_event(record: Record) -> pb.Event:
+    """Return the message of a journal record, without its raw bytes."""
+    return pb.Event(
+        seq=record.seq,
+        kind=record.kind,
+        time=record.time,
+        principal=record.principal,
+        payload_json=json.dumps(record.payload, sort_keys=True),
+        hash=record.hash,
+    )

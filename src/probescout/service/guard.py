@@ -1,0 +1,125 @@
+"""What every call passes: who may call, how much at once, and how errors leave."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any
+
+import grpc
+
+from probescout.core.errors import NotBuilt, Overloaded, ProbescoutError, Reason, Unavailable
+from probescout.service.auth import Principal, Tokens
+from probescout.service.not_built import NOT_BUILT
+from probescout.service.status import abort, abort_bug
+
+PRINCIPAL: ContextVar[Principal] = ContextVar("principal")
+"""Who makes the call that is being handled."""
+MAX_STREAMS = 128
+"""Most event streams at once."""
+
+
+class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Authenticates, bounds and translates; wraps every call, the standard ones too."""
+
+    def __init__(self, tokens: Tokens, max_inflight: int) -> None:
+        """Start open; `drain` closes it."""
+        self._tokens = tokens
+        self._max_inflight = max_inflight
+        self._n_calls = 0
+        self._n_streams = 0
+        self._is_draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def drain(self) -> None:
+        """Refuse new work from now on."""
+        self._is_draining = True
+
+    async def idle(self) -> None:
+        """Wait until no unary call is in progress."""
+        await self._idle.wait()
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler:
+        """Return the handler of a call with the guard around it."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return handler
+        method = handler_call_details.method
+        header = dict(handler_call_details.invocation_metadata or ()).get("authorization", "")
+        if handler.request_streaming:
+            # Only server reflection streams requests; it is wrapped for its authentication alone.
+            return grpc.stream_stream_rpc_method_handler(
+                self._streaming(handler.stream_stream, method, str(header)),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                self._streaming(handler.unary_stream, method, str(header)),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            self._unary(handler.unary_unary, method, str(header)),
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
+
+    def _admit(self, method: str, header: str) -> None:
+        PRINCIPAL.set(self._tokens.check(method, header))
+        if method in NOT_BUILT:
+            raise NotBuilt(Reason.CALL_NOT_BUILT, f"{method.rsplit('/', 1)[-1]} is not built in this server")
+        if self._is_draining and not method.startswith("/grpc."):
+            raise Unavailable(Reason.SERVER_DRAINING, "the server is shutting down; try again when it is back")
+
+    def _unary(self, behavior: Callable[[Any, Any], Awaitable[Any]], method: str, header: str) -> Any:
+        is_ours = not method.startswith("/grpc.")
+
+        async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
+            try:
+                self._admit(method, header)
+                if is_ours and self._n_calls >= self._max_inflight:
+                    raise Overloaded(Reason.QUEUE_FULL, f"{self._n_calls} calls are in progress; try again in a moment")
+                self._n_calls += is_ours
+                self._idle.clear()
+                try:
+                    return await behavior(request, context)
+                finally:
+                    self._n_calls -= is_ours
+                    if self._n_calls == 0:
+                        self._idle.set()
+            except ProbescoutError as error:
+                await abort(context, error)
+            except (grpc.aio.AbortError, asyncio.CancelledError):
+                raise
+            except Exception as error:
+                await abort_bug(context, error)
+
+        return call
+
+    def _streaming(self, behavior: Callable[[Any, Any], AsyncIterator[Any]], method: str, header: str) -> Any:
+        async def call(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+            try:
+                self._admit(method, header)
+                if self._n_streams >= MAX_STREAMS:
+                    raise Overloaded(Reason.QUEUE_FULL, f"{self._n_streams} streams are open; close one")
+                self._n_streams += 1
+                try:
+                    async for reply in behavior(request, context):
+                        yield reply
+                finally:
+                    self._n_streams -= 1
+            except ProbescoutError as error:
+                await abort(context, error)
+            except (grpc.aio.AbortError, asyncio.CancelledError, GeneratorExit):
+                raise
+            except Exception as error:
+                await abort_bug(context, error)
+
+        return call

@@ -1,0 +1,317 @@
+"""PlannerService: convert, call, convert back."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+from probescout_client.wire.v1 import probescout_pb2 as pb
+from probescout_client.wire.v1 import probescout_pb2_grpc as rpc
+
+from probescout.core.errors import HistoryMismatch, InvalidInput, Reason
+from probescout.core.events import Amended, Control
+from probescout.core.geometry import Affine
+from probescout.runtime.driver import Ask, Caller, Told
+from probescout.runtime.once import Request, checked_request_id
+from probescout.runtime.planner import Desk, Planner
+from probescout.service.campaign_codec import (
+    read_frame,
+    write_campaign,
+    write_frame,
+    write_status,
+    write_version,
+)
+from probescout.service.data_codec import (
+    read_names,
+    read_observation,
+    write_observation,
+)
+from probescout.service.guard import PRINCIPAL
+from probescout.service.listing import Listing
+from probescout.service.names import campaign_id, member_ids
+from probescout.service.replies import Replies
+from probescout.service.spec_codec import read_spec
+
+CONTROLS = {
+    pb.CONTROL_ACTION_PAUSE: Control.PAUSE,
+    pb.CONTROL_ACTION_PAUSE_IMMEDIATE: Control.PAUSE_IMMEDIATE,
+    pb.CONTROL_ACTION_RESUME: Control.RESUME,
+    pb.CONTROL_ACTION_STOP: Control.STOP,
+    pb.CONTROL_ACTION_ABORT: Control.ABORT,
+}
+WATCH_BATCH = 64
+"""Events read from the journal at once for one watcher; the rest waits on disk, not in memory."""
+
+
+def request_of(method: str, message: Any) -> Request:
+    """Return the identity of a mutating call.
+
+    Raises:
+        InvalidInput: It has no valid request_id.
+    """
+    body = method.encode() + b"\0" + message.SerializeToString(deterministic=True)
+    return Request(checked_request_id(message.request_id), hashlib.sha256(body).hexdigest(), PRINCIPAL.get().name)
+
+
+class PlannerServicer(Listing, rpc.PlannerServiceServicer):
+    """The calls that an instrument, a scheduler or a person makes."""
+
+    def __init__(self, planner: Planner) -> None:
+        """Serve a started planner."""
+        super().__init__(planner)
+        self._planner = planner
+
+    def _desk(self, name: str, *, field: str = "campaign") -> Desk:
+        return self._planner.desk(campaign_id(name, field=field), field=field)
+
+    # ------------------------------------------------------------ campaigns
+
+    async def CreateCampaign(self, request: pb.CreateCampaignRequest, context: grpc.aio.ServicerContext) -> pb.Campaign:
+        spec = read_spec(request.spec)
+        desk = await asyncio.shield(
+            asyncio.ensure_future(
+                self._planner.create(request.campaign_id, spec, request_of("CreateCampaign", request))
+            )
+        )
+        return write_campaign(desk.driver.state, desk.driver.ledger.head)
+
+    async def UpdateCampaign(self, request: pb.UpdateCampaignRequest, context: grpc.aio.ServicerContext) -> pb.Campaign:
+        desk = self._desk(request.name, field="name")
+        spec = read_spec(request.spec)
+        mask = tuple(request.update_mask)
+        await self._change(
+            desk,
+            request_of("UpdateCampaign", request),
+            lambda caller: desk.driver.update(spec, mask, request.etag, request.reason, caller),
+        )
+        return write_campaign(desk.driver.state, desk.driver.ledger.head)
+
+    async def ControlCampaign(
+        self, request: pb.ControlCampaignRequest, context: grpc.aio.ServicerContext
+    ) -> pb.Campaign:
+        desk = self._desk(request.name, field="name")
+        if request.action not in CONTROLS:
+            raise InvalidInput(Reason.FIELD_INVALID, f"{request.action} is no ControlAction", field="action")
+        await self._change(
+            desk,
+            request_of("ControlCampaign", request),
+            lambda caller: desk.driver.control(CONTROLS[request.action], request.reason, caller),
+        )
+        return write_campaign(desk.driver.state, desk.driver.ledger.head)
+
+    async def _change(self, desk: Desk, request: Request, work: Callable[[Caller], Awaitable[None]]) -> None:
+        async def act() -> None:
+            if desk.once.find(request) is None:
+                await work(Caller(request.principal, request.receipt))
+
+        await desk.once.run(request, act)
+
+    # ------------------------------------------------------------ frames
+
+    async def AddFrame(self, request: pb.AddFrameRequest, context: grpc.aio.ServicerContext) -> pb.FrameReply:
+        desk = self._desk(request.campaign)
+        driver, identity = desk.driver, request_of("AddFrame", request)
+
+        async def work(caller: Caller) -> None:
+            loop = asyncio.get_running_loop()
+            event = await loop.run_in_executor(
+                None,
+                lambda: read_frame(
+                    request.frame,
+                    request.frame_id or "f1",
+                    driver.state.spec,
+                    driver.ledger.blobs,
+                    self._planner.clock.now(),
+                    self._planner.settings.max_blob_bytes,
+                ),
+            )
+            await driver.add_frame(event, caller)
+
+        await self._change(desk, identity, work)
+        return self._frame_reply(desk)
+
+    async def UpdateFrame(self, request: pb.UpdateFrameRequest, context: grpc.aio.ServicerContext) -> pb.FrameReply:
+        name, _ = member_ids("frame", request.name)
+        desk = self._planner.desk(name, field="name")
+        if len(request.affine) != 6:
+            raise InvalidInput(
+                Reason.FIELD_INVALID, f"{len(request.affine)} numbers; give yy yx y0 xy xx x0", field="affine"
+            )
+        affine, covariance = Affine(*request.affine), tuple(request.covariance)
+        await self._change(
+            desk,
+            request_of("UpdateFrame", request),
+            lambda caller: desk.driver.update_frame(affine, covariance, request.reason, caller),
+        )
+        return self._frame_reply(desk)
+
+    def _frame_reply(self, desk: Desk) -> pb.FrameReply:
+        state = desk.driver.state
+        assert state.frame is not None
+        return pb.FrameReply(
+            frame=write_frame(state.frame, state.id), version=write_version(desk.driver.ledger.head, state)
+        )
+
+    # ------------------------------------------------------------ the loop
+
+    def _check_seen(self, desk: Desk, seen: pb.StateVersion) -> None:
+        if seen.event_seq and desk.driver.ledger.hash_at(seen.event_seq) != seen.event_hash:
+            raise HistoryMismatch(
+                Reason.HISTORY_MISMATCH,
+                f"you saw event {seen.event_seq} with hash {seen.event_hash[:12]}; this server's history, which ends "
+                f"at {desk.driver.ledger.head.seq}, does not contain it. Data may be lost: stop and call a person",
+                field="last_seen",
+            )
+
+    async def Suggest(self, request: pb.SuggestRequest, context: grpc.aio.ServicerContext) -> pb.SuggestReply:
+        started = time.perf_counter()
+        desk, identity = self._desk(request.campaign), request_of("Suggest", request)
+        self._check_seen(desk, request.last_seen)
+        replies = Replies(desk)
+
+        async def work() -> pb.SuggestReply:
+            done = desk.once.find(identity)
+            if done is not None:
+                return replies.suggested_again(done)
+            handed = await desk.driver.suggest(_ask(request), Caller(identity.principal, identity.receipt))
+            return replies.suggested(handed, started)
+
+        return await desk.once.run(identity, work)
+
+    async def Tell(self, request: pb.TellRequest, context: grpc.aio.ServicerContext) -> pb.TellReply:
+        started = time.perf_counter()
+        desk, identity = self._desk(request.campaign), request_of("Tell", request)
+        self._check_seen(desk, request.last_seen)
+        replies = Replies(desk)
+
+        async def work() -> pb.TellReply:
+            done = desk.once.find(identity)
+            if done is not None:
+                return replies.told_again(done)
+            told = await self._tell(desk, request.observation, identity)
+            return replies.told(told, started)
+
+        return await desk.once.run(identity, work)
+
+    async def _tell(self, desk: Desk, message: pb.Observation, identity: Request) -> Told:
+        draft, spectrum = self._read(desk, message)
+        return await desk.driver.tell(
+            draft, spectrum, message.lease_token, Caller(identity.principal, identity.receipt)
+        )
+
+    def _read(self, desk: Desk, message: pb.Observation) -> Any:
+        driver = desk.driver
+        return read_observation(
+            message,
+            driver.state.id,
+            self._planner.clock.now(),
+            driver.ledger.blobs.get,
+            self._planner.settings.max_blob_bytes,
+        )
+
+    async def Step(self, request: pb.StepRequest, context: grpc.aio.ServicerContext) -> pb.StepReply:
+        started = time.perf_counter()
+        desk, identity = self._desk(request.campaign), request_of("Step", request)
+        self._check_seen(desk, request.last_seen)
+        replies = Replies(desk)
+        tell = identity.part("tell")
+
+        async def work() -> pb.StepReply:
+            first, second = desk.once.find(tell), desk.once.find(identity)
+            if first is not None and second is not None:
+                return replies.stepped_again(first, second)
+            lease = Caller(identity.principal, identity.receipt)
+            if first is not None:
+                handed = await desk.driver.suggest(_ask(request), lease)
+                return replies.stepped(replies.told_before(first), handed, started)
+            draft, spectrum = self._read(desk, request.observation)
+            told, handed = await desk.driver.step(
+                draft,
+                spectrum,
+                request.observation.lease_token,
+                _ask(request),
+                Caller(tell.principal, tell.receipt),
+                lease,
+            )
+            return replies.stepped(told, handed, started)
+
+        return await desk.once.run(identity, work)
+
+    async def RenewLeases(
+        self, request: pb.RenewLeasesRequest, context: grpc.aio.ServicerContext
+    ) -> pb.RenewLeasesReply:
+        desk = self._desk(request.campaign)
+        names = read_names("suggestion", list(request.names), desk.driver.state, field="names")
+        tokens = tuple(request.lease_tokens)
+
+        async def work(caller: Caller) -> None:
+            await desk.driver.renew(names, tokens, caller)
+
+        await self._change(desk, request_of("RenewLeases", request), work)
+        state = desk.driver.state
+        return pb.RenewLeasesReply(
+            suggestions=[Replies(desk).suggestion(n) for n in names],
+            status=write_status(state),
+            version=write_version(desk.driver.ledger.head, state),
+        )
+
+    async def ReleaseSuggestions(
+        self, request: pb.ReleaseSuggestionsRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ReleaseSuggestionsReply:
+        desk = self._desk(request.campaign)
+        names = read_names("suggestion", list(request.names), desk.driver.state, field="names")
+        tokens = tuple(request.lease_tokens)
+        await self._change(
+            desk,
+            request_of("ReleaseSuggestions", request),
+            lambda caller: desk.driver.release(names, tokens, request.reason, caller),
+        )
+        return pb.ReleaseSuggestionsReply(version=write_version(desk.driver.ledger.head, desk.driver.state))
+
+    # ------------------------------------------------------------ corrections
+
+    async def AmendObservation(
+        self, request: pb.AmendObservationRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ObservationReply:
+        campaign, own = member_ids("observation", request.name)
+        desk = self._planner.desk(campaign, field="name")
+        at = request.measured_at if request.HasField("measured_at") else None
+        change = Amended(
+            own,
+            request.reason,
+            at.y if at is not None else None,
+            at.x if at is not None else None,
+            request.value if request.has_value else None,
+            request.value_variance if request.has_value else None,
+        )
+        await self._change(
+            desk, request_of("AmendObservation", request), lambda caller: desk.driver.amend(change, caller)
+        )
+        return self._observation_reply(desk, own)
+
+    async def RetractObservation(
+        self, request: pb.RetractObservationRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ObservationReply:
+        campaign, own = member_ids("observation", request.name)
+        desk = self._planner.desk(campaign, field="name")
+        await self._change(
+            desk,
+            request_of("RetractObservation", request),
+            lambda caller: desk.driver.retract(own, request.reason, caller),
+        )
+        return self._observation_reply(desk, own)
+
+    def _observation_reply(self, desk: Desk, own: str) -> pb.ObservationReply:
+        state = desk.driver.state
+        return pb.ObservationReply(
+            observation=write_observation(state.observations[own], state.id),
+            version=write_version(desk.driver.ledger.head, state),
+        )
+
+
+def _ask(request: Any) -> Ask:
+    return Ask(request.count or 1, request.client_id, request.compute_budget_s)

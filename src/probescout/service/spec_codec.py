@@ -1,0 +1,167 @@
+"""Campaign specs between the wire and core."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from probescout_client.wire.v1 import probescout_pb2 as pb
+
+from probescout.core.errors import InvalidInput, Reason
+from probescout.core.geometry import Position
+from probescout.core.specs import (
+    Budget,
+    CampaignSpec,
+    CandidateKind,
+    CandidateSpec,
+    Limits,
+    PluginSpec,
+    Polygon,
+    SeedDesign,
+    SeedKind,
+)
+
+_CANDIDATES = {
+    pb.CANDIDATE_KIND_UNSPECIFIED: CandidateKind.PIXELS,
+    pb.CANDIDATE_KIND_PIXELS: CandidateKind.PIXELS,
+    pb.CANDIDATE_KIND_BOX: CandidateKind.BOX,
+    pb.CANDIDATE_KIND_PATCHES: CandidateKind.PATCHES,
+}
+
+
+def read_json(text: str, *, field: str) -> dict[str, Any]:
+    """Return a JSON object; empty text is an empty object.
+
+    Raises:
+        InvalidInput: FIELD_INVALID when it is not strict JSON of an object.
+    """
+    if not text:
+        return {}
+    try:
+        value = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(Reason.FIELD_INVALID, f"not JSON: {error}", field=field) from error
+    if not isinstance(value, dict):
+        raise InvalidInput(Reason.FIELD_INVALID, f"a JSON object is needed, not {type(value).__name__}", field=field)
+    return value
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def read_spec(m: pb.CampaignSpec) -> CampaignSpec:
+    """Return the spec of a message; zeros and empties become the documented defaults.
+
+    Raises:
+        InvalidInput: With the field.
+    """
+    return CampaignSpec(
+        scalarizer=_read_plugin(m.scalarizer, "", "spec.scalarizer"),
+        policy=_read_plugin(m.policy, "expected_improvement", "spec.policy"),
+        title=m.title,
+        sample=m.sample,
+        instrument=m.instrument,
+        operator=m.operator,
+        seed_design=_read_seeds(m),
+        budget=Budget(m.budget.probes, m.budget.seconds, m.budget.dose, m.budget.core_hours),
+        limits=Limits(
+            tuple(_read_polygons(m.limits.allowed)),
+            tuple(_read_polygons(m.limits.forbidden)),
+            m.limits.max_step,
+            m.limits.dose_per_area,
+            m.limits.max_rate_hz,
+            m.limits.border,
+        ),
+        candidates=_read_candidates(m.candidates),
+        seed=m.seed,
+        lease_s=m.lease_s or 120.0,
+        is_minimizing=m.is_minimizing,
+        dose_unit=m.dose_unit or "e/nm^2",
+        metadata=read_json(m.metadata_json, field="spec.metadata_json"),
+        is_deep_member_disabled=m.is_deep_member_disabled,
+    )
+
+
+def _read_plugin(m: Any, default: str, field: str) -> PluginSpec:
+    return PluginSpec(m.name or default, read_json(m.params_json, field=f"{field}.params_json"))
+
+
+def _read_seeds(m: pb.CampaignSpec) -> SeedDesign:
+    if not m.HasField("seed_design"):
+        return SeedDesign()
+    design = m.seed_design
+    try:
+        kind = SeedKind(design.name or "random")
+    except ValueError as error:
+        raise InvalidInput(
+            Reason.FIELD_INVALID,
+            f"'{design.name[:80]}' is no seed design; choose one of {', '.join(SeedKind)}",
+            field="spec.seed_design.name",
+        ) from error
+    return SeedDesign(kind, design.count, tuple(Position(p.y, p.x) for p in design.positions))
+
+
+def _read_polygons(polygons: Iterable[pb.Polygon]) -> Iterable[Polygon]:
+    return (Polygon(tuple(p.y), tuple(p.x)) for p in polygons)
+
+
+def _read_candidates(m: pb.CandidateSpace) -> CandidateSpec:
+    if m.kind not in _CANDIDATES:
+        raise InvalidInput(
+            Reason.FIELD_INVALID, f"{m.kind} is no CandidateKind of the contract", field="spec.candidates.kind"
+        )
+    if m.parameters:
+        raise InvalidInput(
+            Reason.FIELD_INVALID,
+            "choosing extra instrument parameters at each point is not built in this server; leave parameters empty",
+            field="spec.candidates.parameters",
+        )
+    return CandidateSpec(_CANDIDATES[m.kind], m.stride or 1)
+
+
+def write_spec(spec: CampaignSpec) -> pb.CampaignSpec:
+    """Return the message of a spec."""
+    limits = spec.limits
+    return pb.CampaignSpec(
+        title=spec.title,
+        sample=spec.sample,
+        instrument=spec.instrument,
+        operator=spec.operator,
+        scalarizer=pb.ScalarizerSpec(name=spec.scalarizer.name, params_json=_dump(spec.scalarizer.params)),
+        policy=pb.PolicySpec(name=spec.policy.name, params_json=_dump(spec.policy.params)),
+        seed_design=pb.SeedDesign(
+            name=str(spec.seed_design.kind),
+            count=spec.seed_design.count,
+            positions=[pb.Position(y=p.y, x=p.x) for p in spec.seed_design.positions],
+        ),
+        budget=pb.Budget(
+            probes=spec.budget.probes,
+            seconds=spec.budget.seconds,
+            dose=spec.budget.dose,
+            core_hours=spec.budget.core_hours,
+        ),
+        limits=pb.Limits(
+            allowed=[pb.Polygon(y=p.y, x=p.x) for p in limits.allowed],
+            forbidden=[pb.Polygon(y=p.y, x=p.x) for p in limits.forbidden],
+            max_step=limits.max_step,
+            dose_per_area=limits.dose_per_area,
+            max_rate_hz=limits.max_rate_hz,
+            border=limits.border,
+        ),
+        candidates=pb.CandidateSpace(
+            kind=next(k for k, v in reversed(_CANDIDATES.items()) if v is spec.candidates.kind),
+            stride=spec.candidates.stride,
+        ),
+        seed=spec.seed,
+        lease_s=spec.lease_s,
+        is_minimizing=spec.is_minimizing,
+        dose_unit=spec.dose_unit,
+        metadata_json=_dump(spec.metadata),
+        is_deep_member_disabled=spec.is_deep_member_disabled,
+    )
+
+
+def _dump(value: Mapping[str, Any]) -> str:
+    return json.dumps(dict(value), sort_keys=True, allow_nan=False)
