@@ -8,8 +8,9 @@ from contextvars import ContextVar
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
-from probescout.core.errors import NotBuilt, Overloaded, ProbescoutError, Reason, Unavailable
+from probescout.core.errors import InvalidInput, NotBuilt, Overloaded, ProbescoutError, Reason, Unavailable
 from probescout.service.auth import Principal, Tokens
 from probescout.service.not_built import NOT_BUILT
 from probescout.service.status import abort, abort_bug
@@ -18,6 +19,9 @@ PRINCIPAL: ContextVar[Principal] = ContextVar("principal")
 """Who makes the call that is being handled."""
 MAX_STREAMS = 128
 """Most event streams at once."""
+
+
+Decode = Callable[[bytes], Any]
 
 
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
@@ -61,14 +65,13 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             )
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
-                self._streaming(handler.unary_stream, method, str(header)),
-                handler.request_deserializer,
-                handler.response_serializer,
+                self._streaming(handler.unary_stream, method, str(header), handler.request_deserializer),
+                response_serializer=handler.response_serializer,
             )
+        # The body is decoded inside the guard: grpc would answer UNKNOWN to bytes that are no message.
         return grpc.unary_unary_rpc_method_handler(
-            self._unary(handler.unary_unary, method, str(header)),
-            handler.request_deserializer,
-            handler.response_serializer,
+            self._unary(handler.unary_unary, method, str(header), handler.request_deserializer),
+            response_serializer=handler.response_serializer,
         )
 
     def _admit(self, method: str, header: str) -> None:
@@ -78,12 +81,13 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         if self._is_draining and not method.startswith("/grpc."):
             raise Unavailable(Reason.SERVER_DRAINING, "the server is shutting down; try again when it is back")
 
-    def _unary(self, behavior: Callable[[Any, Any], Awaitable[Any]], method: str, header: str) -> Any:
+    def _unary(self, behavior: Callable[[Any, Any], Awaitable[Any]], method: str, header: str, decode: Decode) -> Any:
         is_ours = not method.startswith("/grpc.")
 
-        async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
+        async def call(body: bytes, context: grpc.aio.ServicerContext) -> Any:
             try:
                 self._admit(method, header)
+                request = _decoded(body, decode)
                 if is_ours and self._n_calls >= self._max_inflight:
                     raise Overloaded(Reason.QUEUE_FULL, f"{self._n_calls} calls are in progress; try again in a moment")
                 self._n_calls += is_ours
@@ -103,10 +107,17 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
         return call
 
-    def _streaming(self, behavior: Callable[[Any, Any], AsyncIterator[Any]], method: str, header: str) -> Any:
-        async def call(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+    def _streaming(
+        self,
+        behavior: Callable[[Any, Any], AsyncIterator[Any]],
+        method: str,
+        header: str,
+        decode: Decode | None = None,
+    ) -> Any:
+        async def call(body: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
             try:
                 self._admit(method, header)
+                request = body if decode is None else _decoded(body, decode)
                 if self._n_streams >= MAX_STREAMS:
                     raise Overloaded(Reason.QUEUE_FULL, f"{self._n_streams} streams are open; close one")
                 self._n_streams += 1
@@ -123,3 +134,14 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 await abort_bug(context, error)
 
         return call
+
+
+def _decoded(body: bytes, decode: Decode) -> Any:
+    try:
+        return decode(body)
+    except DecodeError as error:
+        raise InvalidInput(
+            Reason.FIELD_INVALID,
+            f"the body is not a message of this call: {error}; use the stubs made from the contract",
+            field="body",
+        ) from error
