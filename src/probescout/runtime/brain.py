@@ -132,9 +132,9 @@ class Brain:
             self._learn(message["taught"])
         else:
             self._committee = self._new_committee(self._features)
+            self._committee.rebuild(self._signed(message["taught"]))
             if message.get("hyperparameters"):
                 self._committee.apply_hyperparameters(message["hyperparameters"])
-            self._committee.rebuild(self._signed(message["taught"]))
         return self._news()
 
     def _new_committee(self, features: Features) -> Committee:
@@ -157,7 +157,10 @@ class Brain:
     def _score(self, message: Message) -> dict[str, Any]:
         score = self._scalarize(message)
         if not score["error"] and message.get("learn", True) and message["candidate"] >= 0:
-            self._learn([(message["candidate"], score["value"], score["variance"])])
+            try:
+                self._learn([(message["candidate"], score["value"], score["variance"])])
+            except InvalidInput as error:
+                score = {**score, "error": f"the model refused the value: {error.message}"}
         return {"score": score, **self._news()}
 
     def _scalarize(self, message: Message) -> dict[str, Any]:

@@ -220,7 +220,7 @@ class CampaignDriver:
             return told
         commit_s = told.commit_s
         if reply is None:
-            self.modeller.wake()
+            self.modeller.catch_up()
         else:
             await asyncio.wait([reply], timeout=self._settings.compute_budget_s)
             event = self._score_if_done(observation, reply)
@@ -247,7 +247,7 @@ class CampaignDriver:
             after = self._foresee(observation)
             planning = plan_request(after, ask.count, ask.client_id)
             # The model works while the data are synced to disk.
-            reply = self.modeller.ask("step", **planning, **Modeller.score_request(observation, change.data))
+            reply = self.modeller.score(observation, change.data, "step", **planning)
             told = await self._keep(observation, change, tell, reply)
             patience = ask.compute_budget_s or self._settings.compute_budget_s
             await asyncio.wait([reply], timeout=max(0.0, patience - (time.perf_counter() - started)))
@@ -278,7 +278,7 @@ class CampaignDriver:
     def _start_scoring(self, observation: Observation, change: Change) -> Reply | None:
         if observation.score_state is not ScoreState.PENDING:
             return None
-        return self.modeller.ask("score", **Modeller.score_request(observation, change.data))
+        return self.modeller.score(observation, change.data)
 
     async def _keep(self, observation: Observation, change: Change, caller: Caller, reply: Reply | None) -> Told:
         stored = change

@@ -37,6 +37,8 @@ class Modeller:
         self._loading: asyncio.Task[None] | None = None
         self._fitting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._asked: set[str] = set()
+        """Observations whose score the present mind was asked for; none is taught twice."""
         self.news: dict[str, Any] = {}
         """Newest calibration and counts that the model reported."""
         self.spares: list[dict[str, Any]] = []
@@ -84,6 +86,7 @@ class Modeller:
         # From here to the request there is no await: what is taught below is exactly what the journal holds,
         # and everything scored later is sent after it.
         self._mind = mind
+        self._asked = set()
         reply = mind.ask("load", **arrays, taught=self._taught(), **self._restored(), spec=self._spec())
         self._take_news(await reply)
         await self.score_pending()
@@ -175,6 +178,25 @@ class Modeller:
         s = reply["score"]
         return Scored(observation, s["value"], s["variance"], s["unit"], s["scalarizer"], s["error"])
 
+    def score(self, o: Observation, data: bytes | None, op: str = "score", **more: Any) -> Reply:
+        """Ask for the score of an observation, once for each mind.
+
+        Raises:
+            WorkerFault: No model is loaded; it will score the observation when it is.
+        """
+        reply = self.ask(op, **more, **self.score_request(o, data))
+        self._asked.add(o.id)
+        return reply
+
+    def catch_up(self) -> None:
+        """Score what is pending as soon as the model is loaded."""
+
+        async def work() -> None:
+            await self.wake()
+            await self.score_pending()
+
+        self._spawn(work())
+
     def score_later(self, observation: str, reply: Reply) -> None:
         """Journal a score when it comes, after the call that asked for it has been answered without it."""
 
@@ -200,8 +222,9 @@ class Modeller:
     async def score_pending(self) -> None:
         """Score every stored observation that has no score yet, in order."""
         for o in list(self._ledger.state.observations.values()):
-            if o.score_state is ScoreState.PENDING:
+            if o.score_state is ScoreState.PENDING and o.id not in self._asked:
                 assert self._mind is not None
+                self._asked.add(o.id)
                 data = await self._ledger.raw(o)
                 reply = await self._mind.ask("score", **self.score_request(o, data))
                 await self._journal_score(self.scored(o.id, reply))

@@ -1,0 +1,1 @@
+"""The model: features, members, and the committee that weighs them."""

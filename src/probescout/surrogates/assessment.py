@@ -1,0 +1,130 @@
+"""The members judged together: weights, corrections of the intervals, and what follows for any candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from probescout.surrogates.belief import mixture
+from probescout.surrogates.incremental import IncrementalGP
+from probescout.surrogates.interval import (
+    FLAT,
+    LEAST_N,
+    VarianceFactor,
+    flat_factor,
+    quantile_factor,
+    variance_factor,
+)
+from probescout.surrogates.members.definition import Member
+from probescout.surrogates.noise import Scale
+from probescout.surrogates.scores import NO_SCORE, Score, deep_scores
+from probescout.surrogates.weights import judge_deep, log_normal, point_weights, stack
+
+FloatArray = NDArray[np.float64]
+Selection = slice | NDArray[np.intp]
+EVERYWHERE = slice(None)
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """Weights and corrections that hold until the next tell; all in standardised units."""
+
+    members: tuple[Member, ...]
+    gps: tuple[IncrementalGP, ...]
+    weights: FloatArray
+    """(member,) sums to 1."""
+    factors: tuple[VarianceFactor, ...]
+    """On each member's variance."""
+    quantile: float
+    """On the SD of the mixture."""
+    is_deep_alarmed: bool
+
+    def moments(self, select: Selection = EVERYWHERE) -> tuple[FloatArray, FloatArray]:
+        """Return means and noise-free variances (member, candidate), uncorrected."""
+        return np.stack([gp.mean[select] for gp in self.gps]), np.stack([gp.var[select] for gp in self.gps])
+
+    def reported(self, scale: Scale, select: Selection = EVERYWHERE) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return mean, noise-free SD and predictive SD (candidate,), corrected.
+
+        Args:
+            scale: Says how much noise to expect beyond the fitted one.
+            select: Candidates.
+        """
+        mean, var = self.moments(select)
+        factor = np.stack([f(m) for f, m in zip(self.factors, mean, strict=True)])
+        centre, latent = mixture(self.weights, mean, factor * var)
+        noise = np.array([gp.noise for gp in self.gps])[:, None] + scale.expected_noise(centre)
+        _, predictive = mixture(self.weights, mean, factor * (var + noise))
+        return centre, self.quantile * np.sqrt(latent), self.quantile * np.sqrt(predictive)
+
+    def score(self, index: int, y: float, scale: Scale) -> Score:
+        """Score the prediction of a value that was just measured and not yet learnt from.
+
+        The noise is what was to be expected, not what the measurement states: that knows the value.
+        """
+        if self.gps[0].n < LEAST_N:
+            return NO_SCORE
+        at = np.array([index])
+        centre, _, spread = self.reported(scale, at)
+        mean, var = self.moments(at)
+        var = var + np.array([gp.noise for gp in self.gps])[:, None] + scale.expected_noise(centre)
+        logs = log_normal(np.array(y), mean[:, 0], var[:, 0])
+        is_deep = np.array([m.is_deep for m in self.members])
+        shallow = self.weights[~is_deep] / self.weights[~is_deep].sum()
+        found = Score(float((y - centre[0]) / spread[0]), float(logsumexp(logs[~is_deep], b=shallow)))
+        if not is_deep.any():
+            return found
+        k = int(np.flatnonzero(is_deep)[0])
+        return Score(found.z, found.log_shallow, float(logs[k]), float((y - mean[k, 0]) / np.sqrt(var[k, 0])))
+
+
+def assess(
+    members: tuple[Member, ...],
+    gps: tuple[IncrementalGP, ...],
+    y: FloatArray,
+    measured: NDArray[np.intp],
+    scores: Sequence[Score],
+    *,
+    is_constant: bool,
+) -> Assessment:
+    """Weigh the members and correct their intervals.
+
+    Args:
+        members: The members.
+        gps: Their posteriors.
+        y: (n,) standardised values.
+        measured: (n,) candidates measured.
+        scores: One per measurement.
+        is_constant: Whether all values are the same; nothing is then learnt about weights and intervals.
+    """
+    shallow = [k for k, m in enumerate(members) if not m.is_deep]
+    weights = np.zeros(len(members))
+    weights[shallow] = 1.0 / len(shallow)
+    factors = [FLAT] * len(members)
+    if is_constant or len(y) < 2:
+        return Assessment(members, gps, weights, tuple(factors), 1.0, False)
+
+    omega = point_weights(np.mean([gps[k].mean for k in shallow], axis=0), measured)
+    loo = [gps[k].leave_one_out() for k in shallow]
+    loo_mean, loo_var = np.stack([m for m, _ in loo]), np.stack([v for _, v in loo])
+    weights[shallow] = stack(y, loo_mean, loo_var, omega)
+    z2 = (y - loo_mean) ** 2 / loo_var
+    for row, k in enumerate(shallow):
+        factors[k] = variance_factor(loo_mean[row], z2[row], float(gps[k].mean.min()), float(gps[k].mean.max()))
+    corrected = np.stack([factors[k](loo_mean[row]) for row, k in enumerate(shallow)]) * loo_var
+    quantile = quantile_factor(y, loo_mean, corrected, weights[shallow], omega)
+
+    is_alarmed = False
+    for k, member in enumerate(members):
+        if member.is_deep:
+            log_shallow, log_deep, deep_z = deep_scores(scores)
+            verdict = judge_deep(log_shallow, log_deep, deep_z)
+            weights *= 1.0 - verdict.weight
+            weights[k] = verdict.weight
+            factors[k] = flat_factor(deep_z**2)
+            is_alarmed = verdict.is_alarmed
+    return Assessment(members, gps, weights, tuple(factors), quantile, is_alarmed)

@@ -1,0 +1,269 @@
+"""What every candidate looks like: coordinates, small-patch components, a multi-scale filter bank.
+
+Computed once per frame. The representations and their scalings are those of the committee's recipe: no single one
+wins on every material, so each feeds a member of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from probescout.core.errors import InvalidInput, Reason
+from probescout.core.geometry import pixel_centers
+
+Float32 = NDArray[np.float32]
+FloatArray = NDArray[np.float64]
+
+PATCH = 8
+"""Edge of the small patches, pixels."""
+N_PATCH_COMPONENTS = 10
+N_BANK_COMPONENTS = 8
+BANK_SCALE = 2.0
+CLIP = 4.0
+"""The standardised image is clipped here, in SD, so that dust does not set the scale of everything else."""
+FIT_ROWS = 20_000
+"""Components are fitted on at most so many rows, evenly spread: enough for 192 dimensions, and fast at a megapixel."""
+CHUNK_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class Features:
+    """The representations of all candidates.
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.random.default_rng(0).normal(size=(16, 16))
+        >>> sorted(compute_features(image).arrays)
+        ['bank', 'pca8', 'xy']
+    """
+
+    arrays: Mapping[str, Float32]
+    """Name -> (candidate, dim) float32, C-contiguous."""
+    positions: FloatArray
+    """(candidate, 2) fractional (y, x); (candidate, dim) for a box of instrument parameters."""
+    shape: tuple[int, int] | None = None
+    """(height, width) of the grid of candidates; None when they form no grid."""
+
+    @property
+    def n_candidates(self) -> int:
+        """Number of candidates."""
+        return len(self.positions)
+
+
+def compute_features(image: NDArray[np.generic], *, stride: int = 1) -> Features:
+    """Represent every stride-th pixel of an image.
+
+    Args:
+        image: (y, x) or (channel, y, x), any unit; non-finite pixels are filled with the median of their channel.
+        stride: Keep every stride-th row and column, as `core.geometry.pixel_centers` does.
+
+    Raises:
+        InvalidInput: SHAPE_MISMATCH when the image has not two or three axes or is empty; PARAM_INVALID when the
+            stride leaves no candidate.
+    """
+    channels = _channels(image)
+    _, height, width = channels.shape
+    if not 1 <= stride <= min(height, width):
+        raise InvalidInput(
+            Reason.PARAM_INVALID,
+            f"stride {stride} is outside 1..{min(height, width)} for an image of {height} x {width} pixels; "
+            "give a smaller one",
+            field="stride",
+        )
+    rows = np.arange(stride // 2, height, stride)
+    cols = np.arange(stride // 2, width, stride)
+    grid_y, grid_x = np.meshgrid(rows, cols, indexing="ij")
+    xy = np.column_stack([grid_y.ravel(), grid_x.ravel()]) / max(height, width)
+    return Features(
+        {
+            "xy": np.ascontiguousarray(xy, dtype=np.float32),
+            "pca8": _patch_components(channels, rows, cols),
+            "bank": _bank_components(_image_bank(channels, rows, cols)),
+        },
+        pixel_centers(height, width, stride),
+        (len(rows), len(cols)),
+    )
+
+
+def features_of_patches(patches: NDArray[np.generic], positions: FloatArray) -> Features:
+    """Represent candidates of which only a patch each is known, without an overview image.
+
+    Args:
+        patches: (candidate, channel, y, x), any unit; all are standardised together.
+        positions: (candidate, 2) fractional (y, x).
+
+    Raises:
+        InvalidInput: SHAPE_MISMATCH when the two do not fit together.
+    """
+    if patches.ndim != 4 or patches.size == 0 or positions.shape != (len(patches), 2):
+        raise InvalidInput(
+            Reason.SHAPE_MISMATCH,
+            f"patches {patches.shape} and positions {positions.shape} do not fit together; give (candidate, channel, "
+            "y, x) and (candidate, 2)",
+            field="patches",
+        )
+    stack = _standardised(np.moveaxis(np.asarray(patches), 1, 0))
+    n_channels, n, height, width = stack.shape
+    top, left = max((height - PATCH) // 2, 0), max((width - PATCH) // 2, 0)
+    centre = stack[:, :, top : top + PATCH, left : left + PATCH]
+    flat = np.ascontiguousarray(np.moveaxis(centre, 0, 1)).reshape(n, -1)
+    pca = _project(flat, n, lambda part: flat[part], N_PATCH_COMPONENTS)
+    bank = [
+        response[:, height // 2, width // 2] for channel in stack for response in _responses(channel, (0.0, 1.0, 1.0))
+    ]
+    return Features(
+        {
+            "xy": np.ascontiguousarray(positions, dtype=np.float32),
+            "pca8": pca,
+            "bank": _bank_components(np.stack(bank, axis=1)),
+        },
+        np.asarray(positions, dtype=np.float64),
+    )
+
+
+def features_of_box(positions: FloatArray) -> Features:
+    """Represent settings of instrument parameters by their coordinates alone.
+
+    Args:
+        positions: (candidate, dim), each parameter as a fraction of its range.
+
+    Raises:
+        InvalidInput: SHAPE_MISMATCH when it is not a table; NON_FINITE when a coordinate is not finite.
+    """
+    table = np.asarray(positions, dtype=np.float64)
+    if table.ndim != 2 or table.size == 0:
+        raise InvalidInput(
+            Reason.SHAPE_MISMATCH,
+            f"positions have shape {table.shape}; give (candidate, dim) with at least one of each",
+            field="positions",
+        )
+    if not np.isfinite(table).all():
+        raise InvalidInput(Reason.NON_FINITE, "a coordinate is NaN or infinite; give finite ones", field="positions")
+    return Features({"xy": np.ascontiguousarray(table, dtype=np.float32)}, table)
+
+
+def _channels(image: NDArray[np.generic]) -> Float32:
+    """Return the image as standardised, clipped (channel, y, x) float32."""
+    array = np.asarray(image)
+    if array.ndim == 2:
+        array = array[None]
+    if array.ndim != 3 or array.size == 0:
+        raise InvalidInput(
+            Reason.SHAPE_MISMATCH,
+            f"the image has shape {np.asarray(image).shape}; give (y, x) or (channel, y, x) with at least one pixel",
+            field="image",
+        )
+    return _standardised(array)
+
+
+def _standardised(array: NDArray[np.generic]) -> Float32:
+    """Standardise and clip each leading-axis channel on its own, filling non-finite values with its median."""
+    out = np.empty(array.shape, dtype=np.float32)
+    for target, source in zip(out, array, strict=True):
+        channel = source.astype(np.float64)
+        finite = np.isfinite(channel)
+        fill = float(np.median(channel[finite])) if finite.any() else 0.0
+        channel = np.where(finite, channel, fill)
+        # Divided by the largest value first, so that the sum of squares of a huge detector offset cannot overflow.
+        channel /= float(np.abs(channel).max()) or 1.0
+        channel -= channel.mean()
+        sd = float(channel.std())
+        target[...] = np.clip(channel / sd, -CLIP, CLIP) if sd > 1e-12 else 0.0
+    return out
+
+
+def _patch_components(channels: Float32, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Float32:
+    """Return the leading components (candidate, 10) of the 8 x 8 patches around the kept pixels."""
+    before, after = PATCH // 2, PATCH - PATCH // 2 - 1
+    padded = np.pad(channels, [(0, 0), (before, after), (before, after)], mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (PATCH, PATCH), axis=(1, 2))
+    n_cols = len(cols)
+
+    def patches(part: NDArray[np.intp]) -> Float32:
+        picked = windows[:, rows[part // n_cols], cols[part % n_cols]]
+        return np.ascontiguousarray(np.moveaxis(picked, 0, 1)).reshape(len(part), -1)
+
+    n = len(rows) * n_cols
+    return _project(patches(_spread(n, FIT_ROWS)), n, patches, N_PATCH_COMPONENTS)
+
+
+def _responses(image: Float32, axes: tuple[float, ...]) -> Iterator[Float32]:
+    """Yield the 13 filter responses of an image; `axes` scales sigma per axis (0: do not filter along it)."""
+
+    def sigma(value: float) -> tuple[float, ...]:
+        return tuple(value * a for a in axes)
+
+    filtered = [axis for axis, a in enumerate(axes) if a]
+    for s in (1.0, 2.0, 4.0, 8.0):
+        yield ndimage.gaussian_filter(image, sigma(s))
+    for s in (1.0, 2.0, 4.0):
+        square = np.zeros_like(image)
+        for axis in filtered:
+            order = [1 if a == axis else 0 for a in range(image.ndim)]
+            square += ndimage.gaussian_filter(image, sigma(s), order=order) ** 2
+        yield np.sqrt(square)
+    for s in (1.0, 2.0, 4.0):
+        laplacian = np.zeros_like(image)
+        for axis in filtered:
+            order = [2 if a == axis else 0 for a in range(image.ndim)]
+            laplacian += ndimage.gaussian_filter(image, sigma(s), order=order)
+        yield np.float32(s * s) * laplacian
+    for s in (1.5, 3.0, 6.0):
+        local = ndimage.gaussian_filter(image, sigma(s))
+        spread = ndimage.gaussian_filter(image * image, sigma(s)) - local * local
+        # The floor keeps perfectly flat regions (detector at zero) from becoming outliers of minus infinity.
+        yield 0.5 * np.log(np.maximum(spread, np.float32(1e-4)))
+
+
+def _image_bank(channels: Float32, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Float32:
+    """Return the responses (candidate, 13 * channel) at the kept pixels."""
+    picked = [
+        response[np.ix_(rows, cols)].ravel() for channel in channels for response in _responses(channel, (1.0, 1.0))
+    ]
+    return np.stack(picked, axis=1)
+
+
+def _bank_components(responses: Float32) -> Float32:
+    """Standardise the responses (candidate, filter) and return their components (candidate, 8), first SD 2."""
+    table = responses - responses.mean(axis=0, dtype=np.float64).astype(np.float32)
+    sd = table.std(axis=0, dtype=np.float64)
+    table /= np.where(sd > 1e-6, sd, 1.0).astype(np.float32)
+    n = len(table)
+    fit = table[_spread(n, FIT_ROWS)]
+    return np.float32(BANK_SCALE) * _project(fit, n, lambda part: table[part], N_BANK_COMPONENTS)
+
+
+def _spread(n: int, most: int) -> NDArray[np.intp]:
+    """Return at most `most` of the indices 0..n-1, drawn without pattern but always the same."""
+    if n <= most:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(n).choice(n, most, replace=False))
+
+
+def _project(fit: Float32, n: int, rows_of: Callable[[NDArray[np.intp]], Float32], n_components: int) -> Float32:
+    """Return principal components (n, component) of rows, all divided by the SD of the first.
+
+    Args:
+        fit: (row, dim) rows on which the components are fitted.
+        n: Number of rows in all.
+        rows_of: Returns the rows (part, dim) of given indices.
+        n_components: Number to keep; fewer when there are fewer dimensions.
+    """
+    mean = fit.mean(axis=0, dtype=np.float64)
+    centred = fit.astype(np.float64) - mean
+    values, vectors = np.linalg.eigh(centred.T @ centred / len(fit))
+    basis = vectors[:, ::-1][:, :n_components]
+    # The sign of an eigenvector is arbitrary: the largest entry is made positive, so that every machine agrees.
+    basis = basis * np.where(basis[np.abs(basis).argmax(axis=0), np.arange(basis.shape[1])] < 0, -1.0, 1.0)
+    sd = float(np.sqrt(max(values[-1], 0.0)))
+    basis32 = (basis / (sd if sd > 1e-9 else 1.0)).astype(np.float32)
+    out = np.empty((n, basis32.shape[1]), dtype=np.float32)
+    for start in range(0, n, CHUNK_ROWS):
+        part = np.arange(start, min(start + CHUNK_ROWS, n))
+        out[part] = (rows_of(part) - mean.astype(np.float32)) @ basis32
+    return out

@@ -1,0 +1,148 @@
+"""A small deep-kernel member in residual form: what a network sees is added to the fixed filters and the coordinates.
+
+Wilson et al. 2016, "Deep kernel learning", eq. 5, with two differences that were found to matter on real maps: normal
+priors on the weights (marginal likelihood alone over-fits, Ober et al. 2021, "The promises and pitfalls of deep kernel
+learning"), and the learnt kernel is one term of three, so that it can only add to a kernel that works without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from gpytorch.mlls import ExactMarginalLogLikelihood
+from numpy.typing import NDArray
+
+from probescout.surrogates.members.catalogue import DEEP, DEEP_INPUTS, EMBEDDING
+from probescout.surrogates.members.definition import Hyperparameters, defaults
+from probescout.surrogates.members.gp import MemberGP, boxes, build_gp
+
+FloatArray = NDArray[np.float64]
+
+N_HIDDEN = 24
+N_EMBEDDING = 3
+N_STEPS = 80
+LEARNING_RATE = 0.03
+CHUNK_ROWS = 65_536
+
+
+class Embedding(torch.nn.Module):
+    """Two tanh layers; weights start from their prior, N(0, 1 / fan-in), biases from N(0, 0.1)."""
+
+    def __init__(self, n_inputs: int, generator: torch.Generator) -> None:
+        """Draw the weights.
+
+        Args:
+            n_inputs: Dimensions of the inputs.
+            generator: Source of the draw.
+        """
+        super().__init__()
+        sizes = [n_inputs, N_HIDDEN, N_EMBEDDING]
+        layers = []
+        for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+            layer = torch.nn.Linear(fan_in, fan_out).double()
+            with torch.no_grad():
+                weight = torch.randn(fan_out, fan_in, generator=generator, dtype=torch.float64)
+                layer.weight.copy_(weight / fan_in**0.5)
+                layer.bias.copy_(0.1**0.5 * torch.randn(fan_out, generator=generator, dtype=torch.float64))
+            layers.append(layer)
+        self.first, self.second = layers
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return embeddings (point, 3) of inputs (point, dim); each entry is of order one."""
+        return 2.0 * torch.tanh(self.second(torch.tanh(self.first(x))))
+
+    def log_prior(self) -> torch.Tensor:
+        """Return the log density of the weights under their prior, up to a constant."""
+        total = torch.zeros((), dtype=torch.float64)
+        for layer in (self.first, self.second):
+            total = total - 0.5 * layer.in_features * layer.weight.square().sum() - 5.0 * layer.bias.square().sum()
+        return total
+
+
+def fit_deep(
+    observed: Mapping[str, NDArray[np.floating]],
+    candidates: Mapping[str, NDArray[np.floating]],
+    y: FloatArray,
+    stated_noise: FloatArray,
+    start: Hyperparameters | None,
+    seed: int,
+) -> tuple[Hyperparameters, NDArray[np.float32]]:
+    """Fit network and hyperparameters together by maximum a posteriori.
+
+    Args:
+        observed: Feature -> (measurement, dim).
+        candidates: Feature -> (candidate, dim) for the network's inputs.
+        y: (measurement,) standardised.
+        stated_noise: (measurement,) variances.
+        start: Hyperparameters to start from; None: the prior modes.
+        seed: Of the network's start.
+
+    Returns:
+        Hyperparameters, and embeddings (candidate, 3) float32.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    inputs = _inputs(observed)
+    network = Embedding(inputs.shape[1], generator)
+    with torch.no_grad():
+        fixed = {**observed, EMBEDDING: network(inputs).numpy()}
+    model = build_gp(DEEP, fixed, y, stated_noise)
+    dims = {name: array.shape[1] for name, array in fixed.items()}
+    model.write(start or defaults(DEEP, dims))
+    _maximise(model, network, inputs)
+    limits = list(boxes(DEEP, [dims[f] for f in DEEP.features]))
+    found = _boxed(model.read(), limits)
+    return found, embed(network, candidates)
+
+
+def _maximise(model: MemberGP, network: Embedding, inputs: torch.Tensor) -> None:
+    """Climb the posterior by Adam; a step that leaves it non-finite or not positive definite ends the climb."""
+    objective = ExactMarginalLogLikelihood(model.likelihood, model)
+    parameters = [*network.parameters(), *model.log_parameters()]
+    optimizer = torch.optim.Adam(parameters, lr=LEARNING_RATE)
+    rest = model.train_inputs[0][:, N_EMBEDDING:]
+    n = len(rest)
+    model.train()
+    best = [p.detach().clone() for p in parameters]
+    best_value = -np.inf
+    for _ in range(N_STEPS):
+        optimizer.zero_grad()
+        x = torch.cat([network(inputs), rest], dim=1)
+        model.set_train_data(inputs=x, strict=False)
+        value = objective(model(x), model.train_targets) + network.log_prior() / n
+        if not torch.isfinite(value):
+            break
+        if value.item() > best_value:
+            best_value, best = value.item(), [p.detach().clone() for p in parameters]
+        (-value).backward()
+        optimizer.step()
+    with torch.no_grad():
+        for parameter, saved in zip(parameters, best, strict=True):
+            parameter.copy_(saved)
+
+
+def embed(network: Embedding, candidates: Mapping[str, NDArray[np.floating]]) -> NDArray[np.float32]:
+    """Return embeddings (candidate, 3) float32."""
+    n = len(candidates[DEEP_INPUTS[0]])
+    out = np.empty((n, N_EMBEDDING), dtype=np.float32)
+    with torch.no_grad():
+        for start in range(0, n, CHUNK_ROWS):
+            part = slice(start, start + CHUNK_ROWS)
+            out[part] = network(_inputs({f: candidates[f][part] for f in DEEP_INPUTS})).numpy()
+    return out
+
+
+def _inputs(features: Mapping[str, NDArray[np.floating]]) -> torch.Tensor:
+    return torch.cat([torch.as_tensor(np.asarray(features[f], dtype=np.float64)) for f in DEEP_INPUTS], dim=1)
+
+
+def _boxed(found: Hyperparameters, limits: list[tuple[float, float]]) -> Hyperparameters:
+    """Clip hyperparameters to the box, which Adam does not know."""
+    left = iter(limits)
+    lengthscales: list[tuple[float, ...]] = []
+    amplitudes: list[float] = []
+    for group in found.log_lengthscale:
+        lengthscales.append(tuple(float(np.clip(v, *next(left))) for v in group))
+        amplitudes.append(float(np.clip(found.log_amplitude[len(amplitudes)], *next(left))))
+    return Hyperparameters(tuple(lengthscales), tuple(amplitudes), float(np.clip(found.log_noise, *next(left))))

@@ -1,0 +1,79 @@
+"""Predictions scored before the value was known, one row per measurement."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+Observation = tuple[int, float, float]
+"""Candidate, value, variance (NaN: unknown)."""
+
+WINDOW = 60
+LEAST_ALARM_N = 20
+LEAST_COVERAGE = 0.8
+Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How well the latest predictions covered what was then measured."""
+
+    n: int
+    """Predictions scored, at most the latest 60."""
+    coverage95: float
+    """Share of them inside their 95 % interval; NaN when n is 0."""
+    mean_z2: float
+    """Mean squared standardised error; 1 is ideal, NaN when n is 0."""
+    is_alarmed: bool
+    """Whether the intervals cover too little (n >= 20), or a deep member was shut off for misbehaving."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One prediction against one value; NaN where nothing was predicted."""
+
+    z: float = float("nan")
+    """Error of the committee over its reported, calibrated SD."""
+    log_shallow: float = float("nan")
+    """Log density of the shallow mixture."""
+    log_deep: float = float("nan")
+    """Log density of the deep member."""
+    deep_z: float = float("nan")
+    """Standardised error of the deep member."""
+
+
+NO_SCORE = Score()
+
+
+def calibration_of(scores: Sequence[Score], *, is_deep_alarmed: bool) -> Calibration:
+    """Return the calibration over the latest scores."""
+    z = np.array([s.z for s in scores if s.z == s.z][-WINDOW:])
+    if not len(z):
+        return Calibration(0, float("nan"), float("nan"), is_deep_alarmed)
+    coverage = float((np.abs(z) <= Z95).mean())
+    is_low = len(z) >= LEAST_ALARM_N and coverage < LEAST_COVERAGE
+    return Calibration(len(z), coverage, float((z * z).mean()), is_low or is_deep_alarmed)
+
+
+def deep_scores(scores: Sequence[Score]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return log density of the shallow mixture and of the deep member, and its errors, each (n,)."""
+    scored = [(s.log_shallow, s.log_deep, s.deep_z) for s in scores if s.log_deep == s.log_deep]
+    table = np.array(scored, dtype=np.float64).reshape(-1, 3)
+    return table[:, 0], table[:, 1], table[:, 2]
+
+
+def carry_over(old: Sequence[Observation], scores: Sequence[Score], new: Sequence[Observation]) -> list[Score]:
+    """Return the scores of new observations: an unchanged one keeps its own, a changed value was never predicted."""
+    known: dict[tuple[int, float, str], list[Score]] = defaultdict(list)
+    for (index, value, variance), score in zip(old, scores, strict=True):
+        known[index, value, repr(variance)].append(score)
+    found = []
+    for index, value, variance in new:
+        stock = known[index, value, repr(variance)]
+        found.append(stock.pop(0) if stock else NO_SCORE)
+    return found

@@ -1,0 +1,138 @@
+"""Weights, interval corrections, scale of the target: closed forms and limits."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from scipy.stats import norm
+
+from probescout.surrogates.interval import LEAST_QUANTILE, Z95, flat_factor, quantile_factor, variance_factor
+from probescout.surrogates.noise import Scale, is_constant, scale_of
+from probescout.surrogates.schedule import FitSchedule
+from probescout.surrogates.weights import judge_deep, log_normal, point_weights, stack
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+def test_log_normal_is_that_of_scipy():
+    y, mean, var = rng().normal(size=9), rng().normal(size=9) + 1, np.full(9, 2.3)
+    np.testing.assert_allclose(log_normal(y, mean, var), norm(mean, np.sqrt(var)).logpdf(y))
+
+
+def test_stacking_maximises_its_penalised_score():
+    generator = rng()
+    y = generator.normal(size=80)
+    mean = np.stack([0.8 * y, np.zeros(80), generator.normal(size=80)])
+    var = np.stack([np.full(80, 0.2), np.full(80, 1.0), np.full(80, 1.5)])
+    omega = generator.uniform(0.3, 3, size=80)
+    density = np.exp(log_normal(y, mean, var))
+
+    def loss(logits):
+        w = np.exp(logits - logits.max())
+        w /= w.sum()
+        return -(omega @ np.log(w @ density) + np.log(w).sum())
+
+    best = minimize(loss, np.zeros(3), tol=1e-12).x
+    expected = np.exp(best - best.max())
+    expected /= expected.sum()
+    np.testing.assert_allclose(stack(y, mean, var, omega), expected, atol=2e-3)
+
+
+def test_stacking_without_evidence_is_even():
+    np.testing.assert_array_equal(stack(np.zeros(0), np.zeros((4, 0)), np.ones((4, 0)), np.zeros(0)), np.full(4, 0.25))
+
+
+def test_stacking_survives_densities_that_underflow():
+    y = np.full(30, 1e4)
+    weights = stack(y, np.zeros((2, 30)), np.stack([np.full(30, 1e-3), np.full(30, 1.0)]), np.ones(30))
+    assert np.isfinite(weights).all() and weights[1] > 0.9
+
+
+def test_point_weights_undo_oversampling():
+    field = np.linspace(0, 1, 8000)
+    measured = np.r_[np.arange(200, 8000, 1000), np.full(8, 7500)]
+    weights = point_weights(field, measured)
+    assert weights.sum() == pytest.approx(len(measured))
+    # Nine measurements share the last bin, one each the other seven.
+    assert weights[0] / weights[-1] == pytest.approx(9.0)
+    np.testing.assert_array_equal(point_weights(np.zeros(10), np.array([1, 2])), [1.0, 1.0])
+
+
+def test_variance_factor_by_hand():
+    mean, z2 = np.zeros(10), np.full(10, 4.0)
+    factor = variance_factor(mean, z2, -10.0, 10.0)
+    assert factor(np.array(0.0)) == pytest.approx((3 + 40) / 13, rel=0.02)
+    assert factor(np.array(10.0)) == pytest.approx(1.0, abs=1e-3)
+    assert variance_factor(mean, np.full(10, 1e6), -1.0, 1.0)(np.array(0.0)) == pytest.approx(93 / 13, rel=0.02)
+    assert flat_factor(np.full(7, 2.0))(np.array(5.0)) == pytest.approx(17 / 10)
+
+
+def test_quantile_is_right_for_normal_errors_and_grows_for_narrow_claims():
+    y = rng().normal(size=(1, 4000))
+    mean, var, omega = np.zeros((1, 4000)), np.ones((1, 4000)), np.ones(4000)
+    assert quantile_factor(y[0], mean, var, np.ones(1), omega) == pytest.approx(1.0, abs=0.04)
+    assert quantile_factor(y[0], mean, var / 4, np.ones(1), omega) == pytest.approx(2.0, abs=0.08)
+    assert quantile_factor(y[0], mean, 1e6 * var, np.ones(1), omega) == pytest.approx(LEAST_QUANTILE / Z95)
+    assert np.isfinite(quantile_factor(1e6 * y[0], mean, var, np.ones(1), omega))
+
+
+def test_quantile_of_a_skewed_mixture_is_that_of_its_distribution():
+    weights, n = np.array([0.7, 0.3]), 20000
+    mean = np.stack([np.zeros(n), np.full(n, 3.0)])
+    which = rng().random(n) < 0.3
+    y = np.where(which, 3.0, 0.0) + rng().normal(size=n)
+    assert quantile_factor(y, mean, np.ones((2, n)), weights, np.ones(n)) == pytest.approx(1.0, abs=0.03)
+
+
+def test_deep_verdicts():
+    z = rng().normal(size=40)
+    even = np.zeros(40)
+    assert judge_deep(even[:5], even[:5] + 3, z[:5]).weight == 0.0  # too early
+    assert judge_deep(even, even + 1.0, z).weight > 0.6
+    worse = judge_deep(even, even - 0.3, z)
+    assert worse.weight < 0.1 and not worse.is_alarmed
+    assert judge_deep(even, even - 1.0, z) == judge_deep(even, even - 1.0, 5 * z)
+    assert judge_deep(even, even - 1.0, z).is_alarmed  # much worse
+    assert judge_deep(even, even + 1.0, 5 * z).is_alarmed  # covers too little
+    assert judge_deep(even, np.full(40, np.nan), z).is_alarmed
+    # An early failure is forgotten once sixty later scores are good.
+    late = np.r_[np.full(40, -9.0), np.full(60, 1.0)]
+    assert judge_deep(np.zeros(100), late, np.r_[9 * z, rng().normal(size=60)]).weight > 0.6
+
+
+def test_scale_of_values():
+    values, unknown = np.array([1.0, 3.0]), np.full(2, np.nan)
+    assert scale_of(values, unknown) == Scale(2.0, 1.0, 0.0, 0.0, (0.0, 0.0), False)
+    assert scale_of(np.zeros(0), np.zeros(0)) == Scale()
+    assert scale_of(np.zeros(4), np.full(4, np.nan)).sd == 1.0
+    assert scale_of(np.full(4, -3.0), np.full(4, np.nan)).sd == 3.0
+    assert scale_of(np.zeros(4), np.full(4, 25.0)).sd == 5.0
+    assert is_constant(np.full(5, 0.1 + 0.2)) and is_constant(np.array([0.3, 0.1 + 0.2]))
+    assert not is_constant(np.array([1e-12, 2e-12]))
+
+
+def test_expected_noise_of_counts_follows_the_prediction():
+    counts = np.array([1.0, 4.0, 9.0, 16.0])
+    scale = scale_of(counts, counts)
+    assert scale.variance_slope == pytest.approx(1.0)
+    np.testing.assert_allclose(scale.expected_noise(scale.standardise(np.array([4.0, 9.0]))) * scale.sd**2, [4.0, 9.0])
+    np.testing.assert_allclose(scale.expected_noise(np.array([-50.0, 50.0])) * scale.sd**2, [1.0, 16.0])
+    assert Scale.from_json(scale.to_json()) == scale
+
+
+def test_stated_noise_is_taken_as_it_is():
+    scale = Scale(5.0, 2.0, 3.0, 0.0, (1.0, 9.0), False)
+    found = scale.noise(np.array([1.0, 9.0, np.nan, 0.0, 1e30]))
+    np.testing.assert_allclose(found, [0.25, 2.25, 0.0, 0.0, 1e4])
+
+
+def test_schedule_waits_longer_as_data_grow():
+    schedule = FitSchedule()
+    assert not schedule.is_due(4, is_constant=False) and schedule.is_due(5, is_constant=False)
+    assert not schedule.is_due(50, is_constant=True)
+    done = schedule.requested(5).done(1, 5)
+    assert not done.is_due(9, is_constant=False) and done.is_due(10, is_constant=False)
+    assert not done.requested(10).is_due(14, is_constant=False) and done.requested(10).is_due(15, is_constant=False)
+    assert FitSchedule(3, 100).is_due(115, is_constant=False) and not FitSchedule(3, 100).is_due(114, is_constant=False)
+    assert FitSchedule.from_json(done.requested(10).to_json()).is_due(10, is_constant=False)
