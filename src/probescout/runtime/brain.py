@@ -48,6 +48,8 @@ class Brain:
         self._set: CandidateSet | None = None
         self._mask: NDArray[np.bool_] | None = None
         self._values: set[float] = set()
+        self._taught: list[list[float]] = []
+        """Rows (candidate, value, variance) that the model has learnt, in order."""
         self._ops: dict[str, Callable[[Message], dict[str, Any]]] = {
             "validate": self._validate,
             "plugins": lambda _: {"plugins": describe()},
@@ -61,7 +63,7 @@ class Brain:
             "maps": self._maps,
             "fit_request": lambda _: dict(self._model.fit_request()),
             "swap": self._swap,
-            "state": lambda _: {"state": self._model.state()},
+            "state": lambda _: {"state": self._model.state(), "taught": self._taught},
         }
 
     def handle(self, message: Message) -> dict[str, Any]:
@@ -126,13 +128,17 @@ class Brain:
         self._positions = self._set.positions()
         self._allowed = allowed(self._spec.limits, self._mask, self._positions)
         self._values = set()
-        state = message.get("state")
-        if state is not None:
-            self._committee = Committee.restore(self._features, state)
-            self._learn(message["taught"])
+        rows = [[float(v) for v in row] for row in message["taught"]]
+        snapshot = message.get("snapshot")
+        if snapshot is not None and _same_rows(rows[: len(snapshot["taught"])], snapshot["taught"]):
+            known = len(snapshot["taught"])
+            self._committee = Committee.restore(self._features, snapshot["state"])
+            self._signed(rows[:known])
+            self._taught = rows[:known]
+            self._learn(rows[known:])
         else:
             self._committee = self._new_committee(self._features)
-            self._committee.rebuild(self._signed(message["taught"]))
+            self._rebuild(rows)
             if message.get("hyperparameters"):
                 self._committee.apply_hyperparameters(message["hyperparameters"])
         return self._news()
@@ -153,6 +159,12 @@ class Brain:
     def _learn(self, taught: Sequence[Sequence[float]]) -> None:
         for index, value, variance in self._signed(taught):
             self._model.tell(index, value, variance)
+        self._taught += [list(row) for row in taught]
+
+    def _rebuild(self, taught: Sequence[Sequence[float]]) -> None:
+        self._values = set()
+        self._model.rebuild(self._signed(taught))
+        self._taught = [list(row) for row in taught]
 
     def _score(self, message: Message) -> dict[str, Any]:
         score = self._scalarize(message)
@@ -196,8 +208,7 @@ class Brain:
         }
 
     def _relearn(self, message: Message) -> dict[str, Any]:
-        self._values = set()
-        self._model.rebuild(self._signed(message["taught"]))
+        self._rebuild(message["taught"])
         return self._news()
 
     # ------------------------------------------------------------ planning
@@ -348,6 +359,11 @@ def build_scalarizer(spec: Mapping[str, Any]) -> Scalarizer | None:
         return None
     scalarizer: Scalarizer = build("probescout.scalarizers", spec, field="spec.scalarizer")
     return scalarizer
+
+
+def _same_rows(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> bool:
+    """Return whether two tables of (candidate, value, variance) are equal; unknown variances (NaN) are."""
+    return len(a) == len(b) and np.array_equal(np.asarray(a, float), np.asarray(b, float), equal_nan=True)
 
 
 def _argmax(scores: NDArray[np.float64], rng: np.random.Generator) -> int:

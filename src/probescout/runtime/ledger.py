@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,9 @@ def load_array(blobs: BlobStore, record: SignalRecord) -> np.ndarray[Any, Any]:
 
 class Ledger:
     """Journal, blobs and present state of one campaign."""
+
+    directory: Path | None = None
+    """Where snapshots of the model may lie; None keeps none."""
 
     def __init__(self, store: EventStore, blobs: BlobStore, state: Campaign, clock: Clock) -> None:
         """Wrap a journal whose events have been folded into `state`."""

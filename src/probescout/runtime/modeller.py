@@ -14,6 +14,7 @@ from probescout.core.errors import ProbescoutError, Unavailable
 from probescout.core.events import ModelSwapped, Scored
 from probescout.core.jsonable import to_json
 from probescout.core.observations import Observation, ScoreState
+from probescout.runtime import memory
 from probescout.runtime.child import Reply, WorkerFault
 from probescout.runtime.ledger import Change, Ledger, load_array
 from probescout.runtime.seats import FitPool, Mind, Seats
@@ -82,20 +83,26 @@ class Modeller:
         self._mind = None
         await self._seats.give_back(self)
         mind = await self._seats.take(self)
-        arrays = await asyncio.get_running_loop().run_in_executor(None, self._arrays)
+        loop = asyncio.get_running_loop()
+        arrays = await loop.run_in_executor(None, self._arrays)
+        snapshot = await loop.run_in_executor(None, memory.load, self._ledger)
         # From here to the request there is no await: what is taught below is exactly what the journal holds,
         # and everything scored later is sent after it.
         self._mind = mind
         self._asked = set()
-        reply = mind.ask("load", **arrays, taught=self._taught(), **self._restored(), spec=self._spec())
+        reply = mind.ask(
+            "load",
+            **arrays,
+            taught=self._taught(),
+            snapshot=snapshot,
+            hyperparameters=dict(self._ledger.state.hyperparameters),
+            spec=self._spec(),
+        )
         self._take_news(await reply)
         await self.score_pending()
 
     def _spec(self) -> Any:
         return to_json(self._ledger.state.spec)
-
-    def _restored(self) -> dict[str, Any]:
-        return {"hyperparameters": dict(self._ledger.state.hyperparameters)}
 
     def _arrays(self) -> dict[str, Any]:
         frame = self._ledger.state.frame
@@ -113,6 +120,8 @@ class Modeller:
 
     async def sleep(self) -> None:
         """Give the mind back; the journal holds everything that it knows."""
+        if self.is_ready and self._mind is not None and self._mind.n_waiting == 0:
+            await self.save_snapshot()
         self._mind = None
         for task in list(self._tasks):
             task.cancel()
@@ -279,3 +288,11 @@ class Modeller:
         self.fit_problem = ""
         event = ModelSwapped(int(reply["n_observed"]), reply["hyperparameters"])
         await self._ledger.commit([Change(event)], principal=SYSTEM)
+        await self.save_snapshot()
+
+    async def save_snapshot(self) -> None:
+        """Keep a disposable copy of the model on disk, so that a restart continues where this one stands."""
+        if self._ledger.directory is None or not self.is_ready:
+            return
+        told = await self.ask("state")
+        await asyncio.get_running_loop().run_in_executor(None, memory.save, self._ledger, told)

@@ -79,7 +79,10 @@ class Planner:
             # The server died between making the directory and its first event: nothing was ever acknowledged.
             store.close()
             return None
-        return Ledger.recover(store, Blobs.open(directory, max_blob_bytes=self.settings.max_blob_bytes), self.clock)
+        blobs = Blobs.open(directory, max_blob_bytes=self.settings.max_blob_bytes)
+        ledger = Ledger.recover(store, blobs, self.clock)
+        ledger.directory = directory
+        return ledger
 
     def _seat(self, ledger: Ledger) -> Desk:
         driver = CampaignDriver(ledger, self.seats, self.pool, self.clock, self.settings, None)
@@ -118,6 +121,7 @@ class Planner:
     def _begin(self, event: Created, request: Request) -> Ledger:
         store: EventStore
         blobs: BlobStore
+        directory = None
         if self._root is None:
             store, blobs = MemoryJournal(), MemoryBlobs()
         else:
@@ -125,12 +129,14 @@ class Planner:
             store = Journal.open(directory)
             blobs = Blobs.open(directory, max_blob_bytes=self.settings.max_blob_bytes)
         try:
-            return Ledger.begin(
+            ledger = Ledger.begin(
                 store, blobs, event, self.clock, principal=request.principal, receipt=request.receipt({})
             )
         except BaseException:
             store.close()
             raise
+        ledger.directory = directory
+        return ledger
 
     def desk(self, name: str, *, field: str = "campaign") -> Desk:
         """Return a campaign by id.

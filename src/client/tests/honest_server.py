@@ -1,0 +1,446 @@
+"""A small server with honest state, for tests of the client: dedupe by request id, leases, a hash chain, blobs."""
+
+import hashlib
+import threading
+import time
+import uuid
+from concurrent import futures
+
+import grpc
+from probescout_client.wire.v1 import probescout_pb2 as pb
+from probescout_client.wire.v1 import probescout_pb2_grpc
+
+TOKEN = "test-token"
+CODES = grpc.StatusCode
+
+
+class RefusalError(Exception):
+    def __init__(self, code, reason, message, field=""):
+        super().__init__(message)
+        self.code, self.reason, self.message, self.field = code, reason, message, field
+
+
+class State:
+    """What survives a restart of the server."""
+
+    def __init__(self):
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
+        self.campaigns = {}
+        self.replies = {}
+        self.blobs = {}
+        self.uploads = {}
+        self.calls = []
+        self.faults = []
+        """(call, "before" or "after" the commit, code): taken from the front by the next matching call."""
+
+
+class Campaign:
+    def __init__(self, name, spec):
+        self.name, self.spec = name, spec
+        self.status, self.reason, self.etag = pb.CAMPAIGN_STATUS_RUNNING, "", "1"
+        self.events, self.frames = [], []
+        self.suggestions, self.observations, self.expiry = {}, {}, {}
+        self.blocked = set()
+        self.lease_s = spec.lease_s or 120.0
+
+    def log(self, kind):
+        last = self.events[-1].hash if self.events else self.name
+        text = "{}|{}|{}".format(last, kind, len(self.events) + 1)
+        event = pb.Event(seq=len(self.events) + 1, kind=kind, hash=hashlib.sha256(text.encode()).hexdigest())
+        event.payload_json = "{}"
+        self.events.append(event)
+
+    @property
+    def version(self):
+        if not self.events:
+            return pb.StateVersion()
+        return pb.StateVersion(event_seq=len(self.events), event_hash=self.events[-1].hash)
+
+    def check_seen(self, seen):
+        if seen.event_seq and (
+            seen.event_seq > len(self.events) or self.events[seen.event_seq - 1].hash != seen.event_hash
+        ):
+            raise RefusalError(CODES.DATA_LOSS, "HISTORY_MISMATCH", "another history", "last_seen")
+
+    def expire(self):
+        for name, end in list(self.expiry.items()):
+            if end < time.monotonic():
+                self.give_back(name, pb.SUGGESTION_STATE_EXPIRED)
+
+    def give_back(self, name, state):
+        self.suggestions[name].state = state
+        self.blocked.discard(self.suggestions[name].candidate)
+        del self.expiry[name]
+
+    def message(self):
+        pending = [s for s in self.suggestions.values() if s.state == pb.SUGGESTION_STATE_PENDING]
+        return pb.Campaign(
+            name=self.name,
+            spec=self.spec,
+            status=self.status,
+            status_reason=self.reason,
+            etag=self.etag,
+            n_observations=len(self.observations),
+            n_pending=len(pending),
+            frames=self.frames,
+            version=self.version,
+            use=pb.BudgetUse(probes_spent=len(self.observations), probes_reserved=len(self.expiry)),
+        )
+
+    def lease(self, count, client_id):
+        self.expire()
+        if self.status != pb.CAMPAIGN_STATUS_RUNNING:
+            causes = {
+                pb.CAMPAIGN_STATUS_PAUSED: pb.STOP_CAUSE_PAUSED,
+                pb.CAMPAIGN_STATUS_STOPPED: pb.STOP_CAUSE_STOPPED,
+                pb.CAMPAIGN_STATUS_ABORTED: pb.STOP_CAUSE_ABORTED,
+            }
+            is_final = self.status != pb.CAMPAIGN_STATUS_PAUSED
+            return [], pb.StopReport(
+                cause=causes[self.status], message=self.reason, is_final=is_final, retry_after_s=0.1
+            )
+        if not self.frames:
+            raise RefusalError(CODES.FAILED_PRECONDITION, "NO_FRAME", "add a frame first")
+        height, width = self.frames[0].image.shape
+        out = []
+        for _ in range(max(1, count)):
+            spent = len(self.observations) + len(self.expiry)
+            if self.spec.budget.probes and spent >= self.spec.budget.probes:
+                is_final = not self.expiry
+                return out, pb.StopReport(
+                    cause=pb.STOP_CAUSE_BUDGET_PROBES, message="spent", is_final=is_final, retry_after_s=0.1
+                )
+            candidate = next((c for c in self.order(height * width) if c not in self.blocked), None)
+            if candidate is None:
+                return out, pb.StopReport(cause=pb.STOP_CAUSE_NO_CANDIDATES, is_final=True)
+            out.append(self.grant(candidate, height, width, client_id))
+        return out, None
+
+    def order(self, n):
+        step = 7919
+        return ((c * step + 13) % n for c in range(n))
+
+    def grant(self, candidate, height, width, client_id):
+        name = "{}/suggestions/{}".format(self.name, len(self.suggestions) + 1)
+        row, column = divmod(candidate, width)
+        position = pb.Position(y=(row + 0.5) / height, x=(column + 0.5) / width)
+        suggestion = pb.Suggestion(
+            name=name,
+            position=position,
+            lease_token=uuid.uuid4().hex,
+            expires_in_s=self.lease_s,
+            source=pb.SUGGESTION_SOURCE_SEED_DESIGN,
+            state=pb.SUGGESTION_STATE_PENDING,
+            client_id=client_id,
+            ordinal=len(self.suggestions) + 1,
+            candidate=candidate,
+        )
+        self.suggestions[name] = suggestion
+        self.expiry[name] = time.monotonic() + self.lease_s
+        self.blocked.add(candidate)
+        self.log("Leased")
+        return suggestion
+
+    def add(self, observation):
+        self.expire()
+        if observation.name in self.observations:
+            raise RefusalError(CODES.ALREADY_EXISTS, "OBSERVATION_EXISTS", "recorded already", "observation.name")
+        if observation.has_value and observation.value != observation.value:
+            raise RefusalError(CODES.INVALID_ARGUMENT, "NON_FINITE", "value is nan", "observation.value")
+        kept = pb.Observation()
+        kept.CopyFrom(observation)
+        if observation.suggestion:
+            suggestion = self.suggestions.get(observation.suggestion)
+            if suggestion is None:
+                raise RefusalError(
+                    CODES.NOT_FOUND, "SUGGESTION_NOT_FOUND", "no such suggestion", "observation.suggestion"
+                )
+            kept.is_late = suggestion.state != pb.SUGGESTION_STATE_PENDING
+            if not kept.is_late:
+                suggestion.state = pb.SUGGESTION_STATE_MEASURED
+                del self.expiry[suggestion.name]
+        kept.score_state = pb.SCORE_STATE_SCORED
+        kept.target = observation.value
+        kept.ordinal = len(self.observations) + 1
+        self.observations[kept.name] = kept
+        self.log("Observed")
+        return kept
+
+
+class Servicer(probescout_pb2_grpc.PlannerServiceServicer, probescout_pb2_grpc.BlobServiceServicer):
+    def __init__(self, state):
+        self.state = state
+
+    def find(self, name):
+        if name not in self.state.campaigns:
+            raise RefusalError(CODES.NOT_FOUND, "CAMPAIGN_NOT_FOUND", "no campaign '{}'".format(name), "campaign")
+        return self.state.campaigns[name]
+
+    def create_campaign(self, request):
+        name = "campaigns/" + (request.campaign_id or uuid.uuid4().hex[:8])
+        if name in self.state.campaigns:
+            raise RefusalError(CODES.ALREADY_EXISTS, "CAMPAIGN_EXISTS", "taken", "campaign_id")
+        if not request.spec.scalarizer.name:
+            raise RefusalError(CODES.INVALID_ARGUMENT, "FIELD_MISSING", "name a scalarizer", "spec.scalarizer.name")
+        campaign = self.state.campaigns[name] = Campaign(name, request.spec)
+        campaign.log("CampaignCreated")
+        return campaign.message()
+
+    def get_campaign(self, request):
+        campaign = self.find(request.name)
+        campaign.expire()
+        return campaign.message()
+
+    def list_campaigns(self, request):
+        names = sorted(self.state.campaigns)
+        start, size = int(request.page_token or 0), request.page_size or 100
+        page = names[start : start + size]
+        token = str(start + size) if start + size < len(names) else ""
+        return pb.ListCampaignsReply(campaigns=[self.state.campaigns[n].message() for n in page], next_page_token=token)
+
+    def update_campaign(self, request):
+        campaign = self.find(request.name)
+        if request.etag != campaign.etag:
+            raise RefusalError(CODES.FAILED_PRECONDITION, "ETAG_MISMATCH", "it has changed", "etag")
+        for field in request.update_mask:
+            getattr(campaign.spec, field).CopyFrom(getattr(request.spec, field))
+        campaign.etag = str(int(campaign.etag) + 1)
+        campaign.log("CampaignUpdated")
+        return campaign.message()
+
+    def control_campaign(self, request):
+        campaign = self.find(request.name)
+        campaign.status = {
+            pb.CONTROL_ACTION_PAUSE: pb.CAMPAIGN_STATUS_PAUSED,
+            pb.CONTROL_ACTION_PAUSE_IMMEDIATE: pb.CAMPAIGN_STATUS_PAUSED,
+            pb.CONTROL_ACTION_RESUME: pb.CAMPAIGN_STATUS_RUNNING,
+            pb.CONTROL_ACTION_STOP: pb.CAMPAIGN_STATUS_STOPPED,
+            pb.CONTROL_ACTION_ABORT: pb.CAMPAIGN_STATUS_ABORTED,
+        }[request.action]
+        campaign.reason = request.reason
+        if request.action in (pb.CONTROL_ACTION_PAUSE_IMMEDIATE, pb.CONTROL_ACTION_ABORT):
+            for name in list(campaign.expiry):
+                campaign.give_back(name, pb.SUGGESTION_STATE_RELEASED)
+        campaign.log("Controlled")
+        return campaign.message()
+
+    def add_frame(self, request):
+        campaign = self.find(request.campaign)
+        if request.frame.image.blob and request.frame.image.blob not in self.state.blobs:
+            raise RefusalError(CODES.NOT_FOUND, "BLOB_NOT_FOUND", "no such blob", "frame.image.blob")
+        request.frame.name = campaign.name + "/frames/1"
+        campaign.frames.append(request.frame)
+        campaign.log("FrameAdded")
+        return pb.FrameReply(frame=request.frame, version=campaign.version)
+
+    def suggest(self, request):
+        campaign = self.find(request.campaign)
+        campaign.check_seen(request.last_seen)
+        suggestions, stop = campaign.lease(request.count, request.client_id)
+        return pb.SuggestReply(suggestions=suggestions, stop=stop, version=campaign.version)
+
+    def tell(self, request):
+        campaign = self.find(request.campaign)
+        campaign.check_seen(request.last_seen)
+        return pb.TellReply(observation=campaign.add(request.observation), version=campaign.version)
+
+    def step(self, request):
+        campaign = self.find(request.campaign)
+        campaign.check_seen(request.last_seen)
+        observation = campaign.add(request.observation)
+        suggestions, stop = campaign.lease(request.count, request.client_id)
+        return pb.StepReply(observation=observation, suggestions=suggestions, stop=stop, version=campaign.version)
+
+    def held(self, campaign, request):
+        campaign.expire()
+        for name, token in zip(request.names, request.lease_tokens, strict=True):
+            suggestion = campaign.suggestions[name]
+            if suggestion.state != pb.SUGGESTION_STATE_PENDING or token != suggestion.lease_token:
+                raise RefusalError(CODES.FAILED_PRECONDITION, "LEASE_STALE", name + " has ended", "lease_tokens")
+            yield suggestion
+
+    def renew_leases(self, request):
+        campaign = self.find(request.campaign)
+        held = list(self.held(campaign, request))
+        for suggestion in held:
+            campaign.expiry[suggestion.name] = time.monotonic() + campaign.lease_s
+        campaign.log("LeasesRenewed")
+        return pb.RenewLeasesReply(suggestions=held, status=campaign.status, version=campaign.version)
+
+    def release_suggestions(self, request):
+        campaign = self.find(request.campaign)
+        for suggestion in list(self.held(campaign, request)):
+            campaign.give_back(suggestion.name, pb.SUGGESTION_STATE_RELEASED)
+        campaign.log("Released")
+        return pb.ReleaseSuggestionsReply(version=campaign.version)
+
+    def list_observations(self, request):
+        kept = list(self.find(request.campaign).observations.values())
+        start, size = int(request.page_token or 0), request.page_size or 100
+        token = str(start + size) if start + size < len(kept) else ""
+        return pb.ListObservationsReply(observations=kept[start : start + size], next_page_token=token)
+
+    def list_suggestions(self, request):
+        kept = self.find(request.campaign).suggestions.values()
+        return pb.ListSuggestionsReply(suggestions=[s for s in kept if request.state in (0, s.state)])
+
+    def preview(self, request):
+        campaign = self.find(request.campaign)
+        height, width = campaign.frames[0].image.shape
+        free = [c for c in campaign.order(height * width) if c not in campaign.blocked][: request.count]
+        positions = [pb.Position(y=(c // width + 0.5) / height, x=(c % width + 0.5) / width) for c in free]
+        return pb.PreviewReply(suggestions=[pb.Suggestion(position=p) for p in positions], version=campaign.version)
+
+    def get_maps(self, request):
+        campaign = self.find(request.campaign)
+        n = list(campaign.frames[0].image.shape)
+        data = bytes(4 * n[0] * n[1])
+        tensor = pb.Tensor(dtype=pb.D_TYPE_FLOAT32, shape=n, dims=["y", "x"], data=data)
+        kinds = list(request.kinds) or [pb.MAP_KIND_MEAN, pb.MAP_KIND_STD, pb.MAP_KIND_ACQUISITION]
+        return pb.GetMapsReply(maps=[pb.Map(kind=k, tensor=tensor) for k in kinds], version=campaign.version)
+
+    def list_plugins(self, request):
+        return pb.ListPluginsReply(plugins=[pb.Plugin(kind=pb.PLUGIN_KIND_SCALARIZER, name="given")])
+
+    def begin_blob(self, request):
+        name = "blobs/sha256-" + request.sha256
+        key = request.campaign + request.sha256
+        if name in self.state.blobs:
+            return pb.BeginBlobReply(is_complete=True, name=name, received=request.size)
+        self.state.uploads.setdefault(key, (bytearray(), request.size, request.sha256))
+        received = len(self.state.uploads[key][0])
+        return pb.BeginBlobReply(upload_id=key, received=received, name=name, chunk_size=256 * 1024)
+
+    def write_blob(self, request):
+        if request.upload_id not in self.state.uploads:
+            raise RefusalError(CODES.NOT_FOUND, "UPLOAD_NOT_FOUND", "begin again", "upload_id")
+        data = self.state.uploads[request.upload_id][0]
+        if request.offset != len(data):
+            raise RefusalError(CODES.INVALID_ARGUMENT, "FIELD_INVALID", "offset {}".format(request.offset), "offset")
+        data.extend(request.data)
+        return pb.WriteBlobReply(received=len(data))
+
+    def finish_blob(self, request):
+        data, size, digest = self.state.uploads.pop(request.upload_id)
+        if len(data) != size or hashlib.sha256(data).hexdigest() != digest:
+            raise RefusalError(CODES.INVALID_ARGUMENT, "DIGEST_MISMATCH", "damaged", "sha256")
+        self.state.blobs["blobs/sha256-" + digest] = bytes(data)
+        return pb.FinishBlobReply(name="blobs/sha256-" + digest)
+
+    def ReadBlob(self, request, context):  # noqa: N802 (the contract's name)
+        data = self.state.blobs[request.name]
+        for offset in range(0, len(data), 256 * 1024):
+            yield pb.BlobChunk(offset=offset, data=data[offset : offset + 256 * 1024])
+
+    def WatchEvents(self, request, context):  # noqa: N802 (the contract's name)
+        seq = request.after_seq
+        while context.is_active():
+            with self.state.lock:
+                events = self.find(request.campaign).events[seq:]
+                if not events:
+                    self.state.changed.wait(0.1)
+            for event in events:
+                seq = event.seq
+                yield event
+
+
+def _snake(name):
+    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+
+
+def _bind(name):
+    def call(self, request, context):
+        state = self.state
+        if ("authorization", "Bearer " + TOKEN) not in [tuple(pair) for pair in context.invocation_metadata()]:
+            return _refuse(context, RefusalError(CODES.UNAUTHENTICATED, "TOKEN_MISSING", "send a token"))
+        with state.lock:
+            state.calls.append((name, request))
+            fault = next((f for f in state.faults if f[0] == name), None)
+            if fault is not None:
+                state.faults.remove(fault)
+            if fault is not None and fault[1] == "before":
+                return _refuse(context, RefusalError(fault[2], "STORE_UNAVAILABLE", "injected before the commit"))
+            try:
+                reply = _once(self, name, request)
+            except RefusalError as refusal:
+                return _refuse(context, refusal)
+            state.changed.notify_all()
+            if fault is not None:
+                return _refuse(context, RefusalError(fault[2], "STORE_UNAVAILABLE", "injected after the commit"))
+            return reply
+
+    return call
+
+
+def _once(servicer, name, request):
+    """Give a repeated request its first reply."""
+    request_id = getattr(request, "request_id", "")
+    body = (name, request.SerializeToString(deterministic=True))
+    if request_id in servicer.state.replies:
+        first, reply = servicer.state.replies[request_id]
+        if first != body:
+            raise RefusalError(CODES.INVALID_ARGUMENT, "REQUEST_ID_REUSED", "another body", "request_id")
+        return reply
+    reply = getattr(servicer, _snake(name))(request)
+    if request_id:
+        servicer.state.replies[request_id] = (body, reply)
+    return reply
+
+
+def _refuse(context, refusal):
+    details = [
+        pb.PackedDetail(
+            type_url="type.googleapis.com/google.rpc.ErrorInfo",
+            value=pb.ErrorInfo(reason=refusal.reason, domain="probescout").SerializeToString(),
+        )
+    ]
+    if refusal.field:
+        violation = pb.FieldViolation(field=refusal.field, description=refusal.message)
+        details.append(
+            pb.PackedDetail(
+                type_url="type.googleapis.com/google.rpc.BadRequest",
+                value=pb.BadRequest(field_violations=[violation]).SerializeToString(),
+            )
+        )
+    status = pb.RichStatus(code=refusal.code.value[0], message=refusal.message, details=details)
+    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+    context.abort(refusal.code, refusal.message)
+
+
+for _name in (
+    "CreateCampaign GetCampaign ListCampaigns UpdateCampaign ControlCampaign AddFrame Suggest Tell Step RenewLeases "
+    "ReleaseSuggestions ListObservations ListSuggestions Preview GetMaps ListPlugins BeginBlob WriteBlob FinishBlob"
+).split():
+    setattr(Servicer, _name, _bind(_name))
+
+
+class HonestServer:
+    """A listening server; `stop` and `start` keep state and port."""
+
+    def __init__(self, address="127.0.0.1:0", credentials=None):
+        self.state = State()
+        self.target = address
+        self._credentials = credentials
+        self.start()
+
+    def start(self):
+        self._pool = futures.ThreadPoolExecutor(max_workers=8)
+        self._server = grpc.server(self._pool, options=[("grpc.so_reuseport", 0)])
+        servicer = Servicer(self.state)
+        probescout_pb2_grpc.add_PlannerServiceServicer_to_server(servicer, self._server)
+        probescout_pb2_grpc.add_BlobServiceServicer_to_server(servicer, self._server)
+        if self._credentials is None:
+            port = self._server.add_insecure_port(self.target)
+        else:
+            port = self._server.add_secure_port(self.target, self._credentials)
+        if not self.target.startswith("unix:"):
+            self.target = "127.0.0.1:{}".format(port)
+        self._server.start()
+
+    def stop(self):
+        self._server.stop(0).wait()
+        self._pool.shutdown(wait=True)
+
+    def count(self, name):
+        return sum(1 for called, _ in self.state.calls if called == name)

@@ -1,0 +1,49 @@
+"""Disposable copies of the model on disk, tied to the journal that they were learnt from."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import probescout
+from probescout.core.errors import Unavailable
+from probescout.runtime.ledger import Ledger
+from probescout.store import snapshots
+
+_log = logging.getLogger(__name__)
+
+
+def _versions(ledger: Ledger) -> dict[str, str]:
+    """Return everything that must be the same for a snapshot to be of use."""
+    spec, frame = ledger.state.spec, ledger.state.frame
+    added = frame.added if frame is not None else None
+    picture = (added.image or added.patches) if added is not None else None
+    return {
+        "probescout": probescout.__version__,
+        "stride": str(spec.candidates.stride),
+        "is_minimizing": str(spec.is_minimizing),
+        "seed": str(spec.seed),
+        "is_deep_member_disabled": str(spec.is_deep_member_disabled),
+        "image": picture.blob if picture is not None else "",
+    }
+
+
+def save(ledger: Ledger, told: Mapping[str, Any]) -> None:
+    """Write what a brain told of its state; a disk that refuses costs only time at the next start."""
+    assert ledger.directory is not None
+    head = ledger.head
+    try:
+        snapshots.save(
+            ledger.directory, seq=head.seq, event_hash=head.hash, versions=_versions(ledger), state=dict(told)
+        )
+    except Unavailable as error:
+        _log.warning("campaign %s: %s", ledger.state.id, error)
+
+
+def load(ledger: Ledger) -> dict[str, Any] | None:
+    """Return the newest copy that fits the journal, or None."""
+    if ledger.directory is None:
+        return None
+    found = snapshots.load_latest(ledger.directory, seq_hash_of=ledger.hash_at, versions=_versions(ledger))
+    return found[1] if found is not None else None
