@@ -189,7 +189,7 @@ class Recording:
                 f"this recording has no spectrum; choose one of its scalar maps: {', '.join(self.targets)}",
                 field="spectrum",
             )
-        values = np.asarray(self.spectrum[row, column])
+        values = np.array(self.spectrum[row, column])
         # A sweep that the instrument broke off ends in NaN; what came before is a measurement.
         is_finite = np.isfinite(values)
         mask = None if is_finite.all() else is_finite

@@ -76,6 +76,7 @@ class Modeller:
 
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
+        self._seats.nudge()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.warning("campaign %s: %s", self._ledger.state.id, error)
 
@@ -155,6 +156,7 @@ class Modeller:
             self._spawn(self.poison())
 
     def _heard(self, reply: Reply) -> None:
+        self._seats.nudge()
         if not reply.cancelled() and reply.exception() is None:
             self._take_news(reply.result())
 

@@ -99,6 +99,11 @@ class Seats:
         self._spare: asyncio.Task[Mind] | None = None
         self._taken: dict[Holder, Mind] = {}
         self._turn = asyncio.Lock()
+        self._nudged = asyncio.Event()
+
+    def nudge(self) -> None:
+        """Say that a campaign may have become idle."""
+        self._nudged.set()
 
     def warm(self) -> None:
         """Start the spare process in the background."""
@@ -112,7 +117,7 @@ class Seats:
         """Return a mind for a campaign; the campaign that was idle longest gives its own up when all are taken.
 
         Raises:
-            Unavailable: WORKER_UNAVAILABLE when every seat is taken and none is idle.
+            Unavailable: WORKER_UNAVAILABLE when every seat is taken and none becomes idle.
         """
         async with self._turn:
             self._taken = {h: m for h, m in self._taken.items() if m.is_alive}
@@ -125,13 +130,17 @@ class Seats:
             return mind
 
     async def _make_room(self) -> None:
-        idle = sorted((h for h in self._taken if h.is_idle), key=lambda h: h.last_asked)
-        if not idle:
-            raise Unavailable(
-                Reason.WORKER_UNAVAILABLE,
-                f"all {self._settings.max_workers} campaign workers are busy; stop a campaign or raise --max-workers",
-            )
-        await idle[0].sleep()
+        while not (idle := [h for h in self._taken if h.is_idle]):
+            self._nudged.clear()
+            try:
+                await asyncio.wait_for(self._nudged.wait(), self._settings.hang_s)
+            except TimeoutError as error:
+                raise Unavailable(
+                    Reason.WORKER_UNAVAILABLE,
+                    f"all {self._settings.max_workers} campaign workers are busy; stop a campaign or raise "
+                    "--max-workers",
+                ) from error
+        await min(idle, key=lambda h: h.last_asked).sleep()
 
     async def _ready(self) -> Mind:
         self.warm()
