@@ -110,7 +110,7 @@ def test_bfo_currents(tmp_path):
 def test_nsid_agrees_with_the_reader_of_its_makers():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its import warns of optional packages
-        import SciFiReaders as reader
+        import SciFiReaders as reader  # noqa: N813
     for path in (PTO, BFO):
         theirs = reader.NSIDReader(str(path)).read()["Channel_000"]
         (ours,) = read_signals(path)

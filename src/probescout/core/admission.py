@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from probescout.core.campaign import Campaign, Status
 from probescout.core.errors import AlreadyExists, InvalidInput, NotFound, Reason, WrongState
 from probescout.core.observations import AxisRecord, Observation, ObservationStatus, ScoreState
 from probescout.core.specs import GIVEN, checked_id
 from probescout.core.spectra import Spectrum
+from probescout.core.state import Campaign, Status
 from probescout.core.suggestions import SuggestionState
 
 

@@ -7,12 +7,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from probescout.core.campaign import Campaign, Status
 from probescout.core.errors import InvalidInput, NotFound, Reason, WrongState
 from probescout.core.events import Amended, Control, Controlled, Event, FrameRevised, Retracted, Returned, Updated
 from probescout.core.geometry import Affine
 from probescout.core.observations import Observation
 from probescout.core.specs import UPDATABLE, CampaignSpec, check_spec
+from probescout.core.state import Campaign, Status
 
 
 def control(state: Campaign, action: Control, reason: str) -> list[Event]:

@@ -9,11 +9,11 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from probescout.core.campaign import Campaign, Status
 from probescout.core.errors import InvalidInput, NotFound, Reason, WrongState
 from probescout.core.geometry import Position, distance
 from probescout.core.regions import allowed, is_allowed
 from probescout.core.specs import CampaignSpec, SeedKind
+from probescout.core.state import Campaign, Status
 from probescout.core.suggestions import Suggestion, SuggestionState
 
 BoolArray = NDArray[np.bool_]

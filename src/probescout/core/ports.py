@@ -58,25 +58,45 @@ class Belief(Protocol):
     All values are in target units; "larger is better" always holds (a minimising campaign is negated before).
     """
 
-    positions: FloatArray
-    """(candidate, 2) fractional (y, x)."""
-    shape: tuple[int, int] | None
-    """(height, width) in pixels when the candidates are pixels of one frame."""
-    available: NDArray[np.bool_]
-    """(candidate,) true where a suggestion may be made (allowed, not measured, not pending)."""
-    member_mean: FloatArray
-    """(member, candidate)."""
-    member_var: FloatArray
-    """(member, candidate) variance of the noise-free target."""
-    weights: FloatArray
-    """(member,) sums to 1."""
-    mean: FloatArray
-    """(candidate,) mean of the mixture."""
-    std: FloatArray
-    """(candidate,) standard deviation of the mixture."""
-    incumbent: float
-    """Largest mixture mean over measured candidates; -inf when none is measured."""
-    n_observed: int
+    @property
+    def positions(self) -> FloatArray:
+        """Return (candidate, 2) fractional (y, x)."""
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """Return (height, width) in pixels when the candidates are pixels of one frame."""
+
+    @property
+    def available(self) -> NDArray[np.bool_]:
+        """Return (candidate,) true where a suggestion may be made (allowed, not measured, not pending)."""
+
+    @property
+    def member_mean(self) -> FloatArray:
+        """Return the mean of each member (member, candidate)."""
+
+    @property
+    def member_var(self) -> FloatArray:
+        """Return the variance (member, candidate) of the noise-free target."""
+
+    @property
+    def weights(self) -> FloatArray:
+        """Return the weight of each member (member,); they sum to 1."""
+
+    @property
+    def mean(self) -> FloatArray:
+        """Return (candidate,) mean of the mixture."""
+
+    @property
+    def std(self) -> FloatArray:
+        """Return (candidate,) standard deviation of the mixture."""
+
+    @property
+    def incumbent(self) -> float:
+        """Return the largest mixture mean over measured candidates; -inf when none is measured."""
+
+    @property
+    def n_observed(self) -> int:
+        """Return the number of observations that the model has learnt."""
 
     def sample(self, rng: np.random.Generator, index: NDArray[np.intp]) -> FloatArray:
         """Draw one joint sample (m,) of the noise-free target at candidates `index` (m,)."""

@@ -18,12 +18,11 @@ from probescout.core.observations import SignalRecord
 from probescout.core.ports import Planner, Scalarizer
 from probescout.core.regions import allowed
 from probescout.core.specs import GIVEN, CampaignSpec, CandidateKind
+from probescout.runtime.picking import best_of, scored, spares_of, within
 from probescout.runtime.plugins import build, describe
 from probescout.surrogates.committee import Committee
 from probescout.surrogates.features import Features, compute_features, features_of_patches
 
-N_SPARES = 8
-"""Positions kept ready for when a later answer would be late."""
 Message = Mapping[str, Any]
 
 
@@ -229,7 +228,7 @@ class Brain:
         free = self._allowed.copy()
         free[np.asarray(message["blocked"], dtype=np.intp)] = False
         if message.get("near") is not None:
-            free &= self._within(*message["near"])
+            free &= within(self._positions, *message["near"])
         pending = [int(c) for c in message["pending"]]
         if not free.any() or (self._policy.needs_model and self._is_cold):
             return {}
@@ -238,43 +237,15 @@ class Brain:
         for i in range(int(message["count"])):
             rng = np.random.default_rng([self._spec.seed, 2, int(message["ordinal"]) + i])
             belief = self._model.belief(free, pending)
-            scores = self._scores(belief, free, rng)
-            index = _argmax(scores, rng)
+            scores = scored(self._policy, belief, free, rng)
+            index = best_of(scores, rng)
             picks.append(self._described(index, float(scores[index])))
             pending.append(index)
             free[index] = False
             if not free.any():
                 break
-        spares = [self._described(j, float(scores[j])) for j in self._spares(scores, free)]
+        spares = [self._described(j, float(scores[j])) for j in spares_of(scores, free, self._positions)]
         return {"picks": picks, "spares": spares, "is_cold": False}
-
-    def _scores(self, belief: Any, free: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float64]:
-        assert self._policy is not None and self._spec is not None
-        name = self._spec.policy.name
-        try:
-            scores = np.asarray(self._policy.score(belief, rng), dtype=np.float64)
-        except Exception as error:
-            raise InvalidInput(
-                Reason.PLUGIN_BROKEN, f"planner '{name}' raised {error!r}; choose another policy", field="spec.policy"
-            ) from error
-        if scores.shape != free.shape:
-            raise InvalidInput(
-                Reason.PLUGIN_BROKEN,
-                f"planner '{name}' returned scores of shape {scores.shape} for {free.size} candidates",
-                field="spec.policy",
-            )
-        scores = np.where(free & np.isfinite(scores), scores, -np.inf)
-        if not np.isfinite(scores).any():
-            raise InvalidInput(
-                Reason.PLUGIN_BROKEN,
-                f"planner '{name}' gave no finite score to any free candidate",
-                field="spec.policy",
-            )
-        return scores
-
-    def _within(self, y: float, x: float, reach: float) -> NDArray[np.bool_]:
-        gaps = np.hypot(self._positions[:, 0] - y, self._positions[:, 1] - x) / np.sqrt(2.0)
-        return np.asarray(gaps <= reach, dtype=bool)
 
     def _described(self, index: int, acquisition: float) -> dict[str, Any]:
         if self._is_cold:
@@ -288,22 +259,6 @@ class Brain:
             "predictive_std": predictive_std,
             "acquisition": acquisition,
         }
-
-    def _spares(self, scores: NDArray[np.float64], free: NDArray[np.bool_]) -> list[int]:
-        """Return good candidates that keep apart, for answers that must not wait."""
-        if not free.any():
-            return []
-        n = min(256, scores.size)
-        top = np.argpartition(-scores, n - 1)[:n]
-        top = top[np.argsort(-scores[top])]
-        kept: list[int] = []
-        for index in top:
-            gaps = self._positions[kept] - self._positions[index]
-            if free[index] and (not kept or np.min(np.hypot(gaps[:, 0], gaps[:, 1])) > 0.03):
-                kept.append(int(index))
-            if len(kept) == N_SPARES:
-                break
-        return kept
 
     # ------------------------------------------------------------ looking inside
 
@@ -326,7 +281,7 @@ class Brain:
             assert self._spec is not None
             rng = np.random.default_rng([self._spec.seed, 2, int(message["ordinal"])])
             belief = self._model.belief(free, [int(c) for c in message["pending"]])
-            maps["acquisition"] = self._scores(belief, free, rng)
+            maps["acquisition"] = scored(self._policy, belief, free, rng)
         shape = self._set.shape if self._set is not None else None
         named = {
             k: np.where(np.isfinite(v), v, np.nan).astype(np.float32).reshape(shape or (-1,)) for k, v in maps.items()
@@ -364,9 +319,3 @@ def build_scalarizer(spec: Mapping[str, Any]) -> Scalarizer | None:
 def _same_rows(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> bool:
     """Return whether two tables of (candidate, value, variance) are equal; unknown variances (NaN) are."""
     return len(a) == len(b) and np.array_equal(np.asarray(a, float), np.asarray(b, float), equal_nan=True)
-
-
-def _argmax(scores: NDArray[np.float64], rng: np.random.Generator) -> int:
-    """Return the index of the largest score; ties are broken at random, lest the top left corner win them all."""
-    best = np.flatnonzero(scores == scores.max())
-    return int(best[0] if best.size == 1 else rng.choice(best))

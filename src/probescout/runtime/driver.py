@@ -4,28 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from probescout.core.admission import Expectation, admit
-from probescout.core.campaign import (
-    Campaign,
-    Instruction,
-    LoadFrame,
-    Reconfigure,
-    Relearn,
-    Rescore,
-    apply,
-)
-from probescout.core.changes import amend, control, retract, revise_frame, update
-from probescout.core.clock import Clock
-from probescout.core.errors import InvalidInput, NotFound, Reason, Unavailable, WrongState
-from probescout.core.events import Amended, Control, Event, FrameAdded, Leased, Observed, Renewed, Returned
-from probescout.core.geometry import Affine
+from probescout.core.admission import admit
+from probescout.core.campaign import apply
+from probescout.core.errors import InvalidInput, Reason, WrongState
+from probescout.core.events import Event, Leased, Observed, Renewed, Returned
 from probescout.core.jsonable import to_json
 from probescout.core.leasing import (
     StopCause,
@@ -35,28 +19,17 @@ from probescout.core.leasing import (
     status_stop,
 )
 from probescout.core.observations import INLINE_LIMIT, Observation, ScoreState, SignalRecord
-from probescout.core.specs import MAX_COUNT, CampaignSpec
+from probescout.core.specs import MAX_COUNT
 from probescout.core.spectra import Spectrum
+from probescout.core.state import Campaign
 from probescout.core.suggestions import Suggestion
+from probescout.runtime.changing import Changing
 from probescout.runtime.child import Reply
-from probescout.runtime.leases import Leases
-from probescout.runtime.ledger import Change, Commit, Ledger, MakeReceipt, load_array
+from probescout.runtime.ledger import Change
+from probescout.runtime.looking import Looking
 from probescout.runtime.modeller import SYSTEM, Modeller
 from probescout.runtime.planning import Picks, Wish, choose, plan_request
-from probescout.runtime.seats import FitPool, Seats
-from probescout.runtime.settings import Settings
-
-Facts = Mapping[str, Any]
-"""What a call did, as JSON values: enough to give its first reply again."""
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who calls, and how the call is to be remembered."""
-
-    principal: str = "local"
-    receipt: Callable[[Facts], MakeReceipt] | None = None
-    """Makes the receipt of the call from what it did."""
+from probescout.runtime.works import Caller, expectation
 
 
 @dataclass(frozen=True)
@@ -87,37 +60,8 @@ class Handed:
     compute_s: float
 
 
-class CampaignDriver:
+class CampaignDriver(Changing, Looking):
     """Carries out what may be asked of one campaign."""
-
-    def __init__(
-        self, ledger: Ledger, seats: Seats, pool: FitPool, clock: Clock, settings: Settings, expect: Expectation | None
-    ) -> None:
-        """Wrap a recovered or new campaign."""
-        self.ledger = ledger
-        self.modeller = Modeller(ledger, seats, pool, settings)
-        self.leases = Leases(clock, self._expire)
-        self._settings = settings
-        self._clock = clock
-        self._seats = seats
-        self._expect = expect
-        self._plan_lock = asyncio.Lock()
-        self._last_lease = -float("inf")
-        self._mask: NDArray[np.bool_] | None = None
-        self._work: set[asyncio.Task[None]] = set()
-        self._load_mask()
-        # After a restart nobody knows how long clients have waited: every lease gets one full period of grace.
-        self.leases.grant(self.state.suggestions[name] for name in self.state.pending)
-
-    @property
-    def state(self) -> Campaign:
-        """The campaign as committed."""
-        return self.ledger.state
-
-    def _load_mask(self) -> None:
-        frame = self.state.frame
-        if frame is not None and frame.added.mask is not None:
-            self._mask = load_array(self.ledger.blobs, frame.added.mask).astype(bool)
 
     # ------------------------------------------------------------ asking
 
@@ -325,176 +269,3 @@ class CampaignDriver:
         held_leases(self.state, names, tokens)
         await self._commit([Change(Returned(names, reason=reason))], caller)
         self.leases.drop(names)
-
-    async def _expire(self, names: tuple[str, ...]) -> None:
-        still = tuple(n for n in names if n in self.state.pending)
-        if still:
-            await self._commit([Change(Returned(still, is_expired=True, reason="the lease ran out"))], Caller(SYSTEM))
-
-    # ------------------------------------------------------------ changes
-
-    async def add_frame(self, frame: FrameAdded, caller: Caller) -> None:
-        """Take the overview image, whose arrays are blobs already.
-
-        Raises:
-            WrongState: FRAME_EXISTS.
-        """
-        if self.state.frame is not None:
-            raise WrongState(
-                Reason.FRAME_EXISTS,
-                f"campaign '{self.state.id}' has its frame '{self.state.frame.added.frame}' already; use UpdateFrame "
-                "for drift, or start another campaign for another region",
-                field="frame_id",
-            )
-        await self._commit([Change(frame)], caller)
-
-    async def update_frame(self, affine: Affine, covariance: tuple[float, ...], reason: str, caller: Caller) -> None:
-        """Take a drift correction.
-
-        Raises:
-            As `core.changes.revise_frame`.
-        """
-        await self._commit([Change(revise_frame(self.state, affine, covariance, reason))], caller)
-
-    async def control(self, action: Control, reason: str, caller: Caller) -> None:
-        """Pause, resume, stop or abort.
-
-        Raises:
-            WrongState: CAMPAIGN_ENDED.
-        """
-        pending = tuple(self.state.pending)
-        changes = [Change(e) for e in control(self.state, action, reason)]
-        if changes:
-            await self._commit(changes, caller)
-        self.leases.drop([n for n in pending if n not in self.state.pending])
-
-    async def update(self, new: CampaignSpec, mask: tuple[str, ...], etag: str, reason: str, caller: Caller) -> None:
-        """Take changed fields of the spec.
-
-        Raises:
-            As `core.changes.update`; plug-ins that cannot be built are refused too.
-        """
-        event = update(self.state, new, mask, etag, reason)
-        if {"scalarizer", "policy"} & set(event.changed):
-            expect = await expectation(self._seats, event.spec)
-            await self._commit([Change(event)], caller)
-            self._expect = expect
-        else:
-            await self._commit([Change(event)], caller)
-
-    async def amend(self, change: Amended, caller: Caller) -> None:
-        """Correct an observation.
-
-        Raises:
-            As `core.changes.amend`.
-        """
-        await self._commit([Change(amend(self.state, change))], caller)
-
-    async def retract(self, name: str, reason: str, caller: Caller) -> None:
-        """Withdraw an observation from the model.
-
-        Raises:
-            As `core.changes.retract`.
-        """
-        await self._commit([Change(retract(self.state, name, reason))], caller)
-
-    # ------------------------------------------------------------ looking inside
-
-    async def maps(self) -> Mapping[str, Any]:
-        """Return the model's maps: {"maps": {name: (y, x) or (candidate,) float32}, "weights", "is_cold"}.
-
-        Raises:
-            Unavailable: WORKER_UNAVAILABLE while there is no model; try again.
-        """
-        return await self._look("maps", **plan_request(self.state, 1, ""))
-
-    async def explain(self, candidate: int) -> Mapping[str, Any]:
-        """Return what the model thinks of one candidate, and why.
-
-        Raises:
-            Unavailable: As `maps`.
-        """
-        reply = await self._look("explain", candidate=candidate)
-        told: Mapping[str, Any] = reply["explain"]
-        return told
-
-    async def _look(self, op: str, **payload: Any) -> Mapping[str, Any]:
-        if self.state.frame is None:
-            raise WrongState(Reason.NO_FRAME, f"campaign '{self.state.id}' has no frame yet; call AddFrame first")
-        if not self.modeller.is_ready:
-            await asyncio.wait([self.modeller.wake()], timeout=self._settings.hang_s)
-        if self._settings.is_fit_awaited:
-            await self.modeller.fitted()
-        reply = self.modeller.ask(op, **payload)
-        done, _ = await asyncio.wait([reply], timeout=self._settings.hang_s)
-        if not done:
-            raise Unavailable(Reason.WORKER_UNAVAILABLE, f"the model did not answer within {self._settings.hang_s:g} s")
-        return reply.result()
-
-    def find_suggestion(self, name: str) -> Suggestion:
-        """Return a suggestion by id.
-
-        Raises:
-            NotFound: SUGGESTION_NOT_FOUND.
-        """
-        found = self.state.suggestions.get(name)
-        if found is None:
-            raise NotFound(
-                Reason.SUGGESTION_NOT_FOUND,
-                f"campaign '{self.state.id}' has no suggestion '{name}'",
-                field="suggestion",
-            )
-        return found
-
-    # ------------------------------------------------------------ machinery
-
-    async def _commit(self, changes: list[Change], caller: Caller, facts: Facts | None = None) -> Commit:
-        receipt = caller.receipt(facts or {}) if caller.receipt is not None else None
-        commit = await self.ledger.commit(changes, principal=caller.principal, receipt=receipt)
-        for instruction in commit.instructions:
-            self._obey(instruction)
-        return commit
-
-    def _obey(self, instruction: Instruction) -> None:
-        if isinstance(instruction, LoadFrame):
-            self._load_mask()
-            self.modeller.wake()
-            return
-        deeds = {
-            Rescore: self.modeller.rescore,
-            Relearn: self.modeller.relearn,
-            Reconfigure: self.modeller.reconfigure,
-        }
-        deed = deeds.get(type(instruction))
-        if deed is not None:
-            task = asyncio.create_task(deed())
-            self._work.add(task)
-            task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._work.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            # What failed half-way is done anew from the journal.
-            self.modeller.wake()
-
-    async def close(self) -> None:
-        """Finish what is under way and release the journal."""
-        self.leases.close()
-        if self._work:
-            await asyncio.wait(self._work, timeout=5.0)
-        await self.modeller.sleep()
-        self.ledger.close()
-
-
-async def expectation(seats: Seats, spec: CampaignSpec) -> Expectation:
-    """Return what the scalarizer of a spec takes, after building its plug-ins once in a spare worker.
-
-    Raises:
-        InvalidInput: A plug-in is unknown or its parameters are wrong.
-    """
-    reply = await seats.ask(
-        "validate",
-        scalarizer={"name": spec.scalarizer.name, "params": dict(spec.scalarizer.params)},
-        policy={"name": spec.policy.name, "params": dict(spec.policy.params)},
-    )
-    return Expectation(reply["n_dims"], reply["axis_unit"])

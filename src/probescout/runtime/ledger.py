@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from probescout.core.campaign import Campaign, Instruction, apply, create
+from probescout.core.campaign import Instruction, apply, create
 from probescout.core.candidates import CandidateSet
 from probescout.core.clock import Clock
 from probescout.core.errors import HistoryMismatch, Reason
@@ -21,6 +21,7 @@ from probescout.core.events import Created, Event, FrameAdded, Observed, decode,
 from probescout.core.observations import Observation, SignalRecord
 from probescout.core.ports import BlobStore, EventStore, Head, Receipt, Record
 from probescout.core.specs import CandidateKind
+from probescout.core.state import Campaign
 
 _log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from probescout.core.campaign import Campaign
 from probescout.core.errors import InvalidInput, Reason
 from probescout.core.ports import Receipt
+from probescout.core.state import Campaign
 from probescout.runtime.ledger import Ledger, MakeReceipt
 
 T = TypeVar("T")

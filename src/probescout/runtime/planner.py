@@ -13,11 +13,12 @@ from probescout.core.errors import AlreadyExists, HistoryMismatch, NotFound, Pro
 from probescout.core.events import Created
 from probescout.core.ports import BlobStore, EventStore
 from probescout.core.specs import CampaignSpec, check_spec, checked_id
-from probescout.runtime.driver import CampaignDriver, expectation
+from probescout.runtime.driver import CampaignDriver
 from probescout.runtime.ledger import Ledger
 from probescout.runtime.once import Once, Request
 from probescout.runtime.seats import FitPool, Seats
 from probescout.runtime.settings import Settings
+from probescout.runtime.works import expectation
 from probescout.store.blobs import Blobs
 from probescout.store.journal import Journal
 from probescout.store.memory import MemoryBlobs, MemoryJournal

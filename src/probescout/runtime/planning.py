@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from probescout.core.campaign import Campaign
 from probescout.core.errors import ProbescoutError
 from probescout.core.leasing import StopCause, StopReport, space_filling, violation
+from probescout.core.state import Campaign
 from probescout.core.suggestions import Source, Suggestion
 from probescout.runtime.child import Reply
 from probescout.runtime.modeller import Modeller

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from probescout_client.wire.v1 import probescout_pb2 as pb
 
-from probescout.core.campaign import Campaign, Frame, Status
 from probescout.core.candidates import CandidateSet
 from probescout.core.errors import InvalidInput, Reason
 from probescout.core.events import FrameAdded
@@ -20,6 +19,7 @@ from probescout.core.observations import SignalRecord
 from probescout.core.ports import BlobStore, Head, Record
 from probescout.core.specs import CampaignSpec, CandidateKind, checked_id
 from probescout.core.spectra import Spectrum
+from probescout.core.state import Campaign, Frame, Status
 from probescout.service.data_codec import write_observation
 from probescout.service.spec_codec import write_spec
 from probescout.service.tensors import read_tensor, write_tensor

@@ -7,11 +7,11 @@ import math
 import numpy as np
 from probescout_client.wire.v1 import probescout_pb2 as pb
 
-from probescout.core.campaign import Campaign
 from probescout.core.errors import InvalidInput, Reason
 from probescout.core.leasing import StopReport
 from probescout.core.observations import Observation, ObservationStatus, ScoreState
 from probescout.core.spectra import Axis, Spectrum
+from probescout.core.state import Campaign
 from probescout.core.suggestions import Source, Suggestion, SuggestionState
 from probescout.service.names import member_ids, own_id
 from probescout.service.tensors import KINDS, ReadBlob, read_tensor

@@ -15,9 +15,10 @@ from probescout_client.wire.v1 import probescout_pb2_grpc as rpc
 from probescout.core.errors import HistoryMismatch, InvalidInput, Reason
 from probescout.core.events import Amended, Control
 from probescout.core.geometry import Affine
-from probescout.runtime.driver import Ask, Caller, Told
+from probescout.runtime.driver import Ask, Told
 from probescout.runtime.once import Request, checked_request_id
 from probescout.runtime.planner import Desk, Planner
+from probescout.runtime.works import Caller
 from probescout.service.campaign_codec import (
     read_frame,
     write_campaign,

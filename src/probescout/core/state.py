@@ -1,0 +1,108 @@
+"""What is known of a campaign: frozen, and changed only by `core.campaign.apply`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from probescout.core.budgets import BudgetUse
+from probescout.core.candidates import CandidateSet
+from probescout.core.events import FrameAdded
+from probescout.core.geometry import Affine
+from probescout.core.observations import AxisRecord, Observation
+from probescout.core.specs import CampaignSpec
+from probescout.core.suggestions import Suggestion
+
+MAX_TRIES = 2
+"""A candidate whose measurement failed this often is left alone."""
+
+
+class Status(StrEnum):
+    """Whether a campaign hands out suggestions."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    ABORTED = "aborted"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The frame in use with its revisions."""
+
+    added: FrameAdded
+    revision: int = 1
+    maps: tuple[Affine, ...] = (Affine(),)
+    """maps[r - 1] takes a position of the image (revision 1) to revision r."""
+    position_std: float = 0.0
+
+    def to_instrument(self, y: float, x: float) -> tuple[float, float]:
+        """Return where an image position is found in the newest revision."""
+        m = self.maps[-1]
+        return m.yy * y + m.yx * x + m.y0, m.xy * y + m.xx * x + m.x0
+
+    def to_image(self, y: float, x: float, revision: int) -> tuple[float, float]:
+        """Return the image position of what was measured at (y, x) in a revision (0: the newest)."""
+        m = self.maps[(revision or self.revision) - 1].inverse()
+        return m.yy * y + m.yx * x + m.y0, m.xy * y + m.xx * x + m.x0
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What the first raw signal looked like; later ones must match."""
+
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    axes: tuple[AxisRecord, ...]
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """The state of one campaign; changes only by `apply`."""
+
+    id: str
+    spec: CampaignSpec
+    created_time: float
+    status: Status = Status.RUNNING
+    status_reason: str = ""
+    frame: Frame | None = None
+    suggestions: Mapping[str, Suggestion] = field(default_factory=lambda: MappingProxyType({}))
+    pending: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """Candidate of each open lease, oldest first."""
+    seeds: tuple[int, ...] = ()
+    """Candidates of the seed design that are still to be handed out."""
+    observations: Mapping[str, Observation] = field(default_factory=lambda: MappingProxyType({}))
+    tries: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
+    """Failed attempts a candidate; at MAX_TRIES it is not proposed again."""
+    taken: frozenset[int] = frozenset()
+    """Candidates that are measured or infeasible."""
+    use: BudgetUse = BudgetUse()
+    signature: Signature | None = None
+    last_at: Mapping[str, tuple[float, float]] = field(default_factory=lambda: MappingProxyType({}))
+    """Last image position handed to each client."""
+    data_version: int = 0
+    model_version: int = 0
+    hyperparameters: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    target_unit: str = ""
+    candidates: CandidateSet | None = None
+
+    @property
+    def n_suggested(self) -> int:
+        """Number of suggestions ever handed out."""
+        return len(self.suggestions)
+
+    @property
+    def blocked(self) -> frozenset[int]:
+        """Candidates that must not be proposed: measured, infeasible, pending, or failed too often."""
+        worn = {c for c, n in self.tries.items() if n >= MAX_TRIES}
+        return self.taken | set(self.pending.values()) | worn
+
+    def best(self) -> Observation | None:
+        """Return the best scored observation."""
+        taught = [o for o in self.observations.values() if o.is_taught]
+        if not taught:
+            return None
+        return (min if self.spec.is_minimizing else max)(taught, key=lambda o: o.target)

@@ -1,0 +1,66 @@
+"""Turns a policy's scores into picks: checked, tie-broken, and with some kept apart for later."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probescout.core.errors import InvalidInput, Reason
+from probescout.core.ports import Belief, Planner
+
+N_SPARES = 8
+"""Positions kept ready for when a later answer would be late."""
+SPARE_GAP = 0.03
+"""Least distance between them, as a fraction of the frame."""
+
+
+def scored(policy: Planner, belief: Belief, free: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return the policy's scores (candidate,), -inf where none may be proposed.
+
+    Raises:
+        InvalidInput: PLUGIN_BROKEN when the policy raises, or its scores are of no use.
+    """
+    try:
+        scores = np.asarray(policy.score(belief, rng), dtype=np.float64)
+    except Exception as error:
+        raise _broken(policy, f"raised {error!r}") from error
+    if scores.shape != free.shape:
+        raise _broken(policy, f"returned scores of shape {scores.shape} for {free.size} candidates")
+    scores = np.where(free & np.isfinite(scores), scores, -np.inf)
+    if not np.isfinite(scores).any():
+        raise _broken(policy, "gave no finite score to any free candidate")
+    return scores
+
+
+def _broken(policy: Planner, what: str) -> InvalidInput:
+    return InvalidInput(
+        Reason.PLUGIN_BROKEN, f"planner '{policy.name}' {what}; choose another policy", field="spec.policy"
+    )
+
+
+def within(positions: NDArray[np.float64], y: float, x: float, reach: float) -> NDArray[np.bool_]:
+    """Return (candidate,) whether each position (candidate, 2) lies within a fraction of the frame diagonal."""
+    gaps = np.hypot(positions[:, 0] - y, positions[:, 1] - x) / np.sqrt(2.0)
+    return np.asarray(gaps <= reach, dtype=bool)
+
+
+def best_of(scores: NDArray[np.float64], rng: np.random.Generator) -> int:
+    """Return the index of the largest score; ties are broken at random, lest the top left corner win them all."""
+    best = np.flatnonzero(scores == scores.max())
+    return int(best[0] if best.size == 1 else rng.choice(best))
+
+
+def spares_of(scores: NDArray[np.float64], free: NDArray[np.bool_], positions: NDArray[np.float64]) -> list[int]:
+    """Return good free candidates that keep apart, for answers that must not wait."""
+    if not free.any():
+        return []
+    n = min(256, scores.size)
+    top = np.argpartition(-scores, n - 1)[:n]
+    kept: list[int] = []
+    for index in top[np.argsort(-scores[top])]:
+        gaps = positions[kept] - positions[index]
+        if free[index] and (not kept or np.min(np.hypot(gaps[:, 0], gaps[:, 1])) > SPARE_GAP):
+            kept.append(int(index))
+        if len(kept) == N_SPARES:
+            break
+    return kept
