@@ -36,7 +36,7 @@ def admit(
     Raises:
         InvalidInput: With the field.
         AlreadyExists: OBSERVATION_EXISTS when the id is taken.
-        NotFound: SUGGESTION_NOT_FOUND.
+        NotFound: SUGGESTION_NOT_FOUND or FRAME_NOT_FOUND.
         WrongState: NO_FRAME.
     """
     checked_id(draft.id, field="observation.name")
@@ -48,6 +48,12 @@ def admit(
         )
     if state.frame is None or state.candidates is None:
         raise WrongState(Reason.NO_FRAME, f"campaign '{state.id}' has no frame yet; call AddFrame first")
+    if draft.frame not in ("", state.frame.added.frame):
+        raise NotFound(
+            Reason.FRAME_NOT_FOUND,
+            f"campaign '{state.id}' has no frame '{draft.frame}'; its frame is '{state.frame.added.frame}'",
+            field="observation.measured_at.frame",
+        )
     _check_numbers(draft)
     if not 0 <= draft.frame_revision <= state.frame.revision:
         raise InvalidInput(
@@ -207,6 +213,7 @@ def _flagged(state: Campaign, o: Observation, spectrum: Spectrum | None, token: 
         is_unsolicited=not o.suggestion,
         is_outside=outside,
         candidate=-1 if outside else state.candidates.nearest(y, x),
+        frame=state.frame.added.frame,
         frame_revision=o.frame_revision or state.frame.revision,
         ordinal=len(state.observations) + 1,
         score_state=ScoreState.PENDING if usable else ScoreState.NONE,

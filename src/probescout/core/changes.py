@@ -67,21 +67,29 @@ def update(state: Campaign, new: CampaignSpec, mask: Sequence[str], etag: str, r
     return Updated(spec, changed, reason)
 
 
-def revise_frame(state: Campaign, affine: Affine, covariance: Sequence[float], reason: str) -> FrameRevised:
+def revise_frame(state: Campaign, frame: str, affine: Affine, covariance: Sequence[float], reason: str) -> FrameRevised:
     """Return the event of a new frame revision.
 
     Args:
         state: The campaign.
+        frame: Id of the frame.
         affine: From the previous revision, in fractions.
         covariance: 2 x 2 of the shift (y, x), row by row, fractions squared; empty when unknown.
         reason: Kept in the journal.
 
     Raises:
         WrongState: NO_FRAME.
+        NotFound: FRAME_NOT_FOUND.
         InvalidInput: The map cannot be undone, or the covariance is not one.
     """
     if state.frame is None:
         raise WrongState(Reason.NO_FRAME, f"campaign '{state.id}' has no frame yet; call AddFrame first")
+    if frame != state.frame.added.frame:
+        raise NotFound(
+            Reason.FRAME_NOT_FOUND,
+            f"campaign '{state.id}' has no frame '{frame}'; its frame is '{state.frame.added.frame}'",
+            field="name",
+        )
     affine.inverse()
     std = 0.0
     if covariance:

@@ -77,6 +77,17 @@ def budget_stop(state: Campaign) -> tuple[int | None, StopReport | None]:
     )
 
 
+def budget_shortage(state: Campaign, wanted: int, given: int) -> StopReport:
+    """Return the report for fewer suggestions than wanted because the budget holds no more."""
+    _, name = state.use.room(state.spec.budget)
+    return StopReport(
+        StopCause(f"budget_{name}"),
+        f"{given} of {wanted} suggestions: the budget of {name} has room for no more; measure these first",
+        False,
+        1.0,
+    )
+
+
 def violation(state: Campaign, mask: BoolArray | None, candidate: int, client_id: str) -> str:
     """Return which hard limit a candidate would break; empty when it breaks none.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -94,7 +95,7 @@ class Campaign:
         """Number of suggestions ever handed out."""
         return len(self.suggestions)
 
-    @property
+    @cached_property
     def blocked(self) -> frozenset[int]:
         """Candidates that must not be proposed: measured, infeasible, pending, or failed too often."""
         worn = {c for c, n in self.tries.items() if n >= MAX_TRIES}

@@ -29,13 +29,15 @@ class Changing(CampaignWorks):
             )
         await self._commit([Change(frame)], caller)
 
-    async def update_frame(self, affine: Affine, covariance: tuple[float, ...], reason: str, caller: Caller) -> None:
+    async def update_frame(
+        self, frame: str, affine: Affine, covariance: tuple[float, ...], reason: str, caller: Caller
+    ) -> None:
         """Take a drift correction.
 
         Raises:
             As `core.changes.revise_frame`.
         """
-        await self._commit([Change(revise_frame(self.state, affine, covariance, reason))], caller)
+        await self._commit([Change(revise_frame(self.state, frame, affine, covariance, reason))], caller)
 
     async def control(self, action: Control, reason: str, caller: Caller) -> None:
         """Pause, resume, stop or abort.

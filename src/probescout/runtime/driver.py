@@ -14,6 +14,7 @@ from probescout.core.jsonable import to_json
 from probescout.core.leasing import (
     StopCause,
     StopReport,
+    budget_shortage,
     budget_stop,
     held_leases,
     status_stop,
@@ -97,10 +98,7 @@ class CampaignDriver(Changing, Looking):
         picks = Picks((), (), None, 0.0)
         if wish is not None:
             picks = await choose(self.state, self._mask, wish, self.modeller, asked)
-            # The operator may have paused, or another client told, while the model was thinking.
-            stop = status_stop(self.state) or stop or picks.stop
-            if status_stop(self.state) is not None:
-                picks = replace(picks, suggestions=())
+            picks, stop = self._still_allowed(picks, wish, ask)
         changes = list(first)
         if picks.suggestions:
             changes.append(Change(Leased(picks.suggestions)))
@@ -115,6 +113,22 @@ class CampaignDriver(Changing, Looking):
             self._last_lease = self._clock.monotonic()
         return Handed(picks.suggestions, stop, picks.degraded, commit_s, picks.compute_s)
 
+    def _still_allowed(self, picks: Picks, wish: Wish, ask: Ask) -> tuple[Picks, StopReport | None]:
+        """Look again: the operator may have paused, or another client told, while the model was thinking."""
+        stop = status_stop(self.state)
+        if stop is not None:
+            return replace(picks, suggestions=()), stop
+        room, _ = budget_stop(self.state)
+        free = [s for s in picks.suggestions if s.candidate not in self.state.blocked]
+        picks = replace(picks, suggestions=tuple(free if room is None else free[:room]))
+        if len(picks.suggestions) == ask.count:
+            return picks, None
+        if picks.stop is None and room is not None and room <= len(picks.suggestions):
+            return picks, budget_shortage(self.state, ask.count, len(picks.suggestions))
+        if picks.stop is None and wish.count < ask.count:
+            return picks, _too_fast(self.state.spec.limits.max_rate_hz, 1.0 / self.state.spec.limits.max_rate_hz)
+        return picks, picks.stop
+
     def _allowance(self, ask: Ask) -> tuple[Wish | None, StopReport | None]:
         stop = status_stop(self.state)
         if stop is not None:
@@ -127,9 +141,7 @@ class CampaignDriver(Changing, Looking):
         if rate:
             wait = self._last_lease + 1.0 / rate - self._clock.monotonic()
             if wait > 0:
-                return None, StopReport(
-                    StopCause.RATE, f"at most {rate:g} suggestions a second; ask again in {wait:.3f} s", False, wait
-                )
+                return None, _too_fast(rate, wait)
             count = 1
         patience = ask.compute_budget_s or self._settings.compute_budget_s
         return Wish(count, ask.client_id, time.monotonic() + patience), None
@@ -269,3 +281,7 @@ class CampaignDriver(Changing, Looking):
         held_leases(self.state, names, tokens)
         await self._commit([Change(Returned(names, reason=reason))], caller)
         self.leases.drop(names)
+
+
+def _too_fast(rate: float, wait: float) -> StopReport:
+    return StopReport(StopCause.RATE, f"at most {rate:g} suggestions a second; ask again in {wait:.3f} s", False, wait)

@@ -147,7 +147,9 @@ class Modeller:
         reply = self._mind.ask(op, **payload)
         reply.add_done_callback(self._heard)
         if not self._settings.is_inline:
-            asyncio.get_running_loop().call_later(self._settings.hang_s, self._check_hang, reply, self._mind)
+            loop = asyncio.get_running_loop()
+            alarm = loop.call_later(self._settings.hang_s, self._check_hang, reply, self._mind)
+            reply.add_done_callback(lambda _: alarm.cancel())
         return reply
 
     def _check_hang(self, reply: Reply, mind: Mind) -> None:

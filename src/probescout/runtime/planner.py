@@ -11,6 +11,7 @@ from pathlib import Path
 from probescout.core.clock import Clock, SystemClock
 from probescout.core.errors import AlreadyExists, HistoryMismatch, NotFound, ProbescoutError, Reason
 from probescout.core.events import Created
+from probescout.core.observations import ScoreState
 from probescout.core.ports import BlobStore, EventStore
 from probescout.core.specs import CampaignSpec, check_spec, checked_id
 from probescout.runtime.driver import CampaignDriver
@@ -73,6 +74,9 @@ class Planner:
                         self._seat(ledger)
         self.seats.warm()
         await self.pool.warm()
+        for desk in self._desks.values():
+            if any(o.score_state is ScoreState.PENDING for o in desk.driver.state.observations.values()):
+                desk.driver.modeller.catch_up()
 
     def _recover(self, directory: Path) -> Ledger | None:
         store = Journal.open(directory)

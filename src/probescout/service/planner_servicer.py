@@ -15,6 +15,8 @@ from probescout_client.wire.v1 import probescout_pb2_grpc as rpc
 from probescout.core.errors import HistoryMismatch, InvalidInput, Reason
 from probescout.core.events import Amended, Control
 from probescout.core.geometry import Affine
+from probescout.core.observations import Observation
+from probescout.core.spectra import Spectrum
 from probescout.runtime.driver import Ask, Told
 from probescout.runtime.once import Request, checked_request_id
 from probescout.runtime.planner import Desk, Planner
@@ -136,7 +138,7 @@ class PlannerServicer(Listing, rpc.PlannerServiceServicer):
         return self._frame_reply(desk)
 
     async def UpdateFrame(self, request: pb.UpdateFrameRequest, context: grpc.aio.ServicerContext) -> pb.FrameReply:
-        name, _ = member_ids("frame", request.name)
+        name, frame = member_ids("frame", request.name)
         desk = self._planner.desk(name, field="name")
         if len(request.affine) != 6:
             raise InvalidInput(
@@ -146,7 +148,7 @@ class PlannerServicer(Listing, rpc.PlannerServiceServicer):
         await self._change(
             desk,
             request_of("UpdateFrame", request),
-            lambda caller: desk.driver.update_frame(affine, covariance, request.reason, caller),
+            lambda caller: desk.driver.update_frame(frame, affine, covariance, request.reason, caller),
         )
         return self._frame_reply(desk)
 
@@ -199,20 +201,27 @@ class PlannerServicer(Listing, rpc.PlannerServiceServicer):
         return await desk.once.run(identity, work)
 
     async def _tell(self, desk: Desk, message: pb.Observation, identity: Request) -> Told:
-        draft, spectrum = self._read(desk, message)
+        draft, spectrum = await self._read(desk, message)
         return await desk.driver.tell(
             draft, spectrum, message.lease_token, Caller(identity.principal, identity.receipt)
         )
 
-    def _read(self, desk: Desk, message: pb.Observation) -> Any:
+    async def _read(self, desk: Desk, message: pb.Observation) -> tuple[Observation, Spectrum | None]:
         driver = desk.driver
-        return read_observation(
-            message,
-            driver.state.id,
-            self._planner.clock.now(),
-            driver.ledger.blobs.get,
-            self._planner.settings.max_blob_bytes,
-        )
+
+        def read() -> tuple[Observation, Spectrum | None]:
+            return read_observation(
+                message,
+                driver.state.id,
+                self._planner.clock.now(),
+                driver.ledger.blobs.get,
+                self._planner.settings.max_blob_bytes,
+            )
+
+        if message.spectrum.blob or message.mask.blob:
+            # A blob is read and hashed from disk, which must not hold up the other calls.
+            return await asyncio.get_running_loop().run_in_executor(None, read)
+        return read()
 
     async def Step(self, request: pb.StepRequest, context: grpc.aio.ServicerContext) -> pb.StepReply:
         started = time.perf_counter()
@@ -229,7 +238,7 @@ class PlannerServicer(Listing, rpc.PlannerServiceServicer):
             if first is not None:
                 handed = await desk.driver.suggest(_ask(request), lease)
                 return replies.stepped(replies.told_before(first), handed, started)
-            draft, spectrum = self._read(desk, request.observation)
+            draft, spectrum = await self._read(desk, request.observation)
             told, handed = await desk.driver.step(
                 draft,
                 spectrum,
