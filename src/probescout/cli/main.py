@@ -7,7 +7,9 @@ import sys
 import typer
 
 from probescout.cli.convert import convert
+from probescout.cli.demo import demo
 from probescout.cli.json_output import OptionalJsonPath
+from probescout.cli.replay import replay
 from probescout.cli.serve import serve
 from probescout.core.errors import (
     Denied,
@@ -34,6 +36,8 @@ def main() -> None:
 
 
 app.command("convert")(convert)
+app.command("demo")(demo)
+app.command("replay")(replay)
 app.command("serve")(serve)
 
 EXIT_CODES: dict[type[ProbescoutError], int] = {

@@ -120,7 +120,9 @@ class CampaignDriver(Changing, Looking):
             return replace(picks, suggestions=()), stop
         room, _ = budget_stop(self.state)
         free = [s for s in picks.suggestions if s.candidate not in self.state.blocked]
-        picks = replace(picks, suggestions=tuple(free if room is None else free[:room]))
+        kept = enumerate(free if room is None else free[:room], self.state.n_suggested + 1)
+        # Numbered anew: a gap would give the next suggestion an id that is taken.
+        picks = replace(picks, suggestions=tuple(replace(s, id=f"s{n}", ordinal=n) for n, s in kept))
         if len(picks.suggestions) == ask.count:
             return picks, None
         if picks.stop is None and room is not None and room <= len(picks.suggestions):
