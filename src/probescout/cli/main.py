@@ -8,9 +8,13 @@ import typer
 
 from probescout.cli.convert import convert
 from probescout.cli.demo import demo
+from probescout.cli.doctor import doctor
+from probescout.cli.inspect import inspect
 from probescout.cli.json_output import OptionalJsonPath
+from probescout.cli.plugins import plugins
 from probescout.cli.replay import replay
 from probescout.cli.serve import serve
+from probescout.cli.watch import watch
 from probescout.core.errors import (
     Denied,
     HistoryMismatch,
@@ -37,8 +41,12 @@ def main() -> None:
 
 app.command("convert")(convert)
 app.command("demo")(demo)
+app.command("doctor")(doctor)
+app.command("inspect")(inspect)
+app.command("plugins")(plugins)
 app.command("replay")(replay)
 app.command("serve")(serve)
+app.command("watch")(watch)
 
 EXIT_CODES: dict[type[ProbescoutError], int] = {
     InvalidInput: 2,

@@ -13,7 +13,8 @@ from probescout_client.wire.v1 import probescout_pb2_grpc as rpc
 from probescout.core.errors import InvalidInput, NotFound, Reason
 from probescout.runtime.once import checked_request_id
 from probescout.runtime.planner import Planner
-from probescout.service.names import blob_digest, campaign_id
+from probescout.service.names import campaign_id
+from probescout.store.blob_names import blob_name, digest_of
 from probescout.store.blobs import Blobs
 
 CHUNK = 256 * 1024
@@ -55,7 +56,7 @@ class BlobServicer(rpc.BlobServiceServicer):
             upload_id=f"{campaign}/{upload.upload_id}",
             received=upload.received,
             is_complete=upload.is_complete,
-            name=f"blobs/sha256-{request.sha256}",
+            name=blob_name(request.sha256),
             chunk_size=CHUNK,
         )
 
@@ -73,14 +74,14 @@ class BlobServicer(rpc.BlobServiceServicer):
         checked_request_id(request.request_id)
         blobs, own = self._upload(request.upload_id)
         info = await _aside(lambda: blobs.finish(own))
-        return pb.FinishBlobReply(name=f"blobs/sha256-{info.digest}")
+        return pb.FinishBlobReply(name=blob_name(info.digest))
 
     async def ReadBlob(
         self, request: pb.ReadBlobRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[pb.BlobChunk]:
         """Yield the blob in chunks."""
         blobs = self._blobs(campaign_id(request.campaign), field="campaign")
-        digest = blob_digest(request.name, field="name")
+        digest = digest_of(request.name, field="name")
         data = await _aside(lambda: blobs.get(digest))
         for offset in range(0, len(data), CHUNK):
             yield pb.BlobChunk(offset=offset, data=data[offset : offset + CHUNK])

@@ -23,6 +23,7 @@ from probescout.core.state import Campaign, Frame, Status
 from probescout.service.data_codec import write_observation
 from probescout.service.spec_codec import write_spec
 from probescout.service.tensors import read_tensor, write_tensor
+from probescout.store.blob_names import blob_name
 
 MAX_PIXELS = 1 << 24
 """Most pixels of a frame."""
@@ -108,7 +109,7 @@ def _reference(record: SignalRecord | None) -> pb.Tensor | None:
         shape=record.shape,
         dims=record.dims,
         unit=record.unit,
-        blob=f"blobs/sha256-{record.blob}",
+        blob=blob_name(record.blob),
     )
 
 

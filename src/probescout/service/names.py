@@ -13,7 +13,6 @@ _PATTERNS = {
     "suggestion": re.compile(rf"campaigns/{_ID}/suggestions/{_ID}"),
     "observation": re.compile(rf"campaigns/{_ID}/observations/{_ID}"),
 }
-_BLOB = re.compile(r"blobs/sha256-([0-9a-f]{64})")
 
 
 def campaign_id(name: str, *, field: str = "campaign") -> str:
@@ -47,18 +46,6 @@ def own_id(kind: str, name: str, campaign: str, *, field: str) -> str:
     if other != campaign:
         raise InvalidInput(Reason.ID_INVALID, f"'{name}' belongs to campaign '{other}', not '{campaign}'", field=field)
     return own
-
-
-def blob_digest(name: str, *, field: str) -> str:
-    """Return the hex digest in blobs/sha256-{hex}.
-
-    Raises:
-        InvalidInput: ID_INVALID.
-    """
-    found = _BLOB.fullmatch(name)
-    if found is None:
-        raise InvalidInput(Reason.ID_INVALID, f"'{name[:80]}' is not blobs/sha256-{{64 hex digits}}", field=field)
-    return found[1]
 
 
 def _match(kind: str, name: str, field: str) -> tuple[str, ...]:

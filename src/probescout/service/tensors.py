@@ -13,7 +13,7 @@ from probescout_client.wire.v1 import probescout_pb2 as pb
 from probescout.core.errors import InvalidInput, Reason
 from probescout.core.observations import INLINE_LIMIT
 from probescout.core.spectra import ValueKind
-from probescout.service.names import blob_digest
+from probescout.store.blob_names import digest_of
 
 DTYPES: dict[int, np.dtype[Any]] = {
     pb.D_TYPE_UINT8: np.dtype("u1"),
@@ -77,7 +77,7 @@ def _bytes(tensor: pb.Tensor, read_blob: ReadBlob, size: int, field: str) -> byt
     if tensor.blob and tensor.data:
         raise InvalidInput(Reason.FIELD_INVALID, "give data or blob, not both", field=f"{field}.blob")
     if tensor.blob:
-        return read_blob(blob_digest(tensor.blob, field=f"{field}.blob"))
+        return read_blob(digest_of(tensor.blob, field=f"{field}.blob"))
     if len(tensor.data) > INLINE_LIMIT:
         raise InvalidInput(
             Reason.BLOB_TOO_LARGE,

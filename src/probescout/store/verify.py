@@ -11,7 +11,7 @@ from pathlib import Path
 from probescout.core.errors import HistoryMismatch, NotFound, ProbescoutError, Reason
 from probescout.core.ports import Head
 from probescout.store import chain, database, recovery, snapshots, wal, witness
-from probescout.store.blob_names import NAME_ANYWHERE, blob_name
+from probescout.store.blob_names import NAME_ANYWHERE, blob_name, is_digest
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,9 @@ def _named(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield from NAME_ANYWHERE.findall(value)
     elif isinstance(value, Mapping):
+        # Records of arrays name their blob by its bare digest.
+        if isinstance(blob := value.get("blob"), str) and is_digest(blob):
+            yield blob
         for child in value.values():
             yield from _named(child)
     elif isinstance(value, list):

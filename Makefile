@@ -1,0 +1,95 @@
+# Every chore is one word; `make help` lists them. Needs nothing but Python 3.11 and make.
+#
+#   PYTHON       interpreter for the environment            [python3.11, else python3]
+#   VENV         where the environment lies                 [.venv]
+#   TORCH        the torch to install                       [torch==2.13.0]
+#   TORCH_INDEX  package index to take torch from           [empty: pip's own]
+#
+# On an ordinary Linux machine pip's own index gives the CUDA build of torch, with gigabytes of packages that are of no
+# use without a GPU. Take the CPU build from PyTorch's index instead, for the first `make`:
+#
+#   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALLED := $(VENV)/.installed
+PROTO_VENV := $(VENV)-proto
+PROTO_INSTALLED := $(PROTO_VENV)/.installed
+WIRE := probescout_client/wire/v1
+# Run in src/client, so that the stubs land under their own package without editing.
+PROTOC = $(abspath $(PROTO_VENV))/bin/python -m grpc_tools.protoc -I $(WIRE)=../../proto/probescout/v1 \
+	--python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) $(WIRE)/probescout.proto
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo test check proto proto-check docs bench-latency client-wheel clean
+
+help: ## list the chores
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name what; do \
+		printf '  make %-14s %s\n' "$$name" "$$what"; done
+
+install: $(INSTALLED) ## create the environment, once
+
+$(INSTALLED): pyproject.toml src/client/pyproject.toml constraints.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Probescout needs Python 3.11 or newer, and '$(PYTHON)' is not: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "== Setting up $(VENV): torch, then Probescout and what it needs. Minutes the first time, then never again."
+	test -x $(BIN)/pip || "$(PYTHON)" -m venv $(VENV)
+	$(PIP) install $(TORCH_INDEX:%=--index-url %) $(TORCH)
+	$(PIP) install -c constraints.txt -e src/client -e '.[dev,readers]'
+	@touch $@
+
+demo: $(INSTALLED) ## plan on a simulated microscope with a real server, in under a minute
+	@echo "== A planner server and a client at a simulated microscope: planner against random and grid."
+	$(BIN)/probescout demo
+
+test: $(INSTALLED) ## run the whole test suite; needs no network
+	@echo "== Running the tests of the service (tests/) and of the client (src/client/tests/)."
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED) ## lint, types, floors, and whether generated files are current
+	@echo "== Checking style, types, floors, stubs and reference."
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy -p probescout_client
+	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory proto-check
+	$(BIN)/python docs/build_reference.py --check
+
+# Stubs refuse runtimes older than their generator: those of grpcio-tools 1.62.3 work with every protobuf from 3.20 on.
+# It needs protobuf < 5 and the pkg_resources of setuptools < 80, hence an environment of its own.
+$(PROTO_INSTALLED): Makefile
+	@echo "== Setting up $(PROTO_VENV) with grpcio-tools 1.62.3."
+	test -x $(PROTO_VENV)/bin/pip || "$(PYTHON)" -m venv $(PROTO_VENV)
+	$(PROTO_VENV)/bin/python -m pip --disable-pip-version-check install 'grpcio-tools==1.62.3' 'setuptools<80'
+	@touch $@
+
+proto: $(PROTO_INSTALLED) ## regenerate the stubs in src/client from proto/
+	cd src/client && $(call PROTOC,.)
+
+proto-check: $(PROTO_INSTALLED) ## fail when regenerating the stubs would change them
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
+	(cd src/client && $(call PROTOC,$$fresh)) && \
+	for file in $$(cd "$$fresh" && find . -type f); do \
+		diff -u "src/client/$$file" "$$fresh/$$file" || { echo "stubs are out of date: run make proto" >&2; exit 1; }; \
+	done && echo "stubs are up to date"
+
+docs: $(INSTALLED) ## rewrite docs/reference from the plug-ins and the contract
+	$(BIN)/python docs/build_reference.py
+
+bench-latency: $(INSTALLED) ## time Step and health on a real server, as JSON
+	$(BIN)/python -m benchmarks.latency
+
+client-wheel: $(INSTALLED) ## build the client wheel, install it alone, talk to a live server
+	$(BIN)/python tests/wire/check_client_wheel.py
+
+clean: ## remove environments, caches and build products
+	rm -rf $(VENV) $(PROTO_VENV) build dist src/client/build src/client/*.egg-info demo-result
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src scalarizers planners theory tests benchmarks examples docs -name __pycache__ -type d -prune -exec rm -rf {} +
