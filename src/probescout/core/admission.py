@@ -108,8 +108,8 @@ def _check_signal(state: Campaign, o: Observation, spectrum: Spectrum | None, ex
                 field="observation.spectrum",
             )
         return
-    _check_finite(o, spectrum)
     _check_shape(state, o, spectrum, expect)
+    _check_finite(o, spectrum)
     _check_units(state, spectrum, expect)
 
 
@@ -134,6 +134,18 @@ def _check_shape(state: Campaign, o: Observation, spectrum: Spectrum, expect: Ex
     where = "observation.spectrum.shape"
     if spectrum.values.size == 0:
         raise InvalidInput(Reason.SHAPE_MISMATCH, f"shape {spectrum.values.shape} holds no element", field=where)
+    if len(spectrum.dims) != spectrum.values.ndim:
+        raise InvalidInput(
+            Reason.SHAPE_MISMATCH,
+            f"{spectrum.values.ndim} dimensions and the names {spectrum.dims}; give one name a dimension",
+            field="observation.spectrum.dims",
+        )
+    if spectrum.mask is not None and spectrum.mask.shape != spectrum.values.shape:
+        raise InvalidInput(
+            Reason.SHAPE_MISMATCH,
+            f"the mask has shape {spectrum.mask.shape}, the spectrum {spectrum.values.shape}",
+            field="observation.mask.shape",
+        )
     if expect.n_dims and spectrum.values.ndim != expect.n_dims:
         raise InvalidInput(
             Reason.SHAPE_MISMATCH,
@@ -159,6 +171,12 @@ def _check_shape(state: Campaign, o: Observation, spectrum: Spectrum, expect: Ex
 
 def _check_units(state: Campaign, spectrum: Spectrum, expect: Expectation) -> None:
     for i, axis in enumerate(spectrum.axes):
+        if axis.dim not in spectrum.dims:
+            raise InvalidInput(
+                Reason.AXIS_MISMATCH,
+                f"axis '{axis.dim}' is not a dimension of the spectrum {spectrum.dims}",
+                field=f"observation.axes[{i}].dim",
+            )
         n = spectrum.values.shape[spectrum.dims.index(axis.dim)]
         if axis.values.size != n:
             raise InvalidInput(

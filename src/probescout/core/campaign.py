@@ -8,7 +8,7 @@ carried out is in the instructions, which `probescout.runtime` obeys.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -166,7 +166,7 @@ def _returned(state: Campaign, event: Returned) -> Outcome:
             continue
         n += 1
         candidate = pending.pop(name)
-        if candidate in (state.frame.added.seeds if state.frame else ()):
+        if candidate not in state.taken and candidate in (state.frame.added.seeds if state.frame else ()):
             seeds.append(candidate)
         suggestions[name] = replace(suggestions[name], state=outcome)
     order = {c: i for i, c in enumerate(state.frame.added.seeds if state.frame else ())}
@@ -214,7 +214,8 @@ def _observed(state: Campaign, event: Observed) -> Outcome:
 
 def _scored(state: Campaign, event: Scored) -> Outcome:
     o = state.observations[event.observation]
-    if o.score_state is ScoreState.RETRACTED:
+    if o.score_state is not ScoreState.PENDING:
+        # Somebody amended or retracted it while it was being scored: what a person says stands.
         return state, ()
     if event.error:
         o = replace(o, score_state=ScoreState.FAILED, score_message=event.error)
@@ -252,17 +253,35 @@ def _amended(state: Campaign, event: Amended) -> Outcome:
             is_outside=outside,
             candidate=-1 if outside else state.candidates.nearest(y, x),
         )
-        taken = taken | ({o.candidate} - {-1})
+        if o.status is not ObservationStatus.FAILED:
+            others = {**state.observations, o.id: o}
+            left = {state.observations[o.id].candidate} - _answered(state, others.values())
+            taken = (taken - left) | ({o.candidate} - {-1})
     if event.value is not None:
         variance = math.nan if event.variance is None else event.variance
-        o = replace(o, target=event.value, target_variance=variance, score_state=ScoreState.SCORED)
+        was_retracted = o.score_state is ScoreState.RETRACTED
+        o = replace(
+            o,
+            target=event.value,
+            target_variance=variance,
+            score_state=o.score_state if was_retracted else ScoreState.SCORED,
+            score_message="",
+        )
     new = replace(
         state,
         observations={**state.observations, o.id: o},
         taken=taken,
+        seeds=tuple(c for c in state.seeds if c not in taken),
         data_version=state.data_version + 1,
     )
     return new, (Relearn(),)
+
+
+def _answered(state: Campaign, observations: Iterable[Observation]) -> set[int]:
+    """Return the candidates that observations answer: where they lie, and those that were asked for."""
+    usable = [o for o in observations if o.status is not ObservationStatus.FAILED]
+    asked = {state.suggestions[o.suggestion].candidate for o in usable if o.suggestion in state.suggestions}
+    return asked | {o.candidate for o in usable}
 
 
 def _retracted(state: Campaign, event: Retracted) -> Outcome:

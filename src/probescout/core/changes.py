@@ -12,6 +12,7 @@ from probescout.core.events import Amended, Control, Controlled, Event, FrameRev
 from probescout.core.geometry import Affine
 from probescout.core.observations import Observation
 from probescout.core.specs import UPDATABLE, CampaignSpec, check_spec
+from probescout.core.spectra import LARGEST_VALUE
 from probescout.core.state import Campaign, Status
 
 
@@ -25,7 +26,7 @@ def control(state: Campaign, action: Control, reason: str) -> list[Event]:
     if ended and action not in (Control.STOP, Control.ABORT):
         raise WrongState(
             Reason.CAMPAIGN_ENDED,
-            f"campaign '{state.id}' is {state.status}; it cannot be {action}d. Start another campaign to go on",
+            f"campaign '{state.id}' is {state.status}; it cannot be paused or resumed. Start another campaign to go on",
             field="action",
         )
     if state.status is Status.ABORTED or (state.status is Status.STOPPED and action is Control.STOP):
@@ -91,6 +92,8 @@ def revise_frame(state: Campaign, frame: str, affine: Affine, covariance: Sequen
             field="name",
         )
     affine.inverse()
+    # Many small shrinkings add up: what they make together must be reversible too, or no later data could be placed.
+    affine.after(state.frame.maps[-1]).inverse()
     std = 0.0
     if covariance:
         if len(covariance) != 4 or not all(math.isfinite(c) for c in covariance):
@@ -125,12 +128,27 @@ def amend(state: Campaign, change: Amended) -> Amended:
     """
     find_observation(state, change.observation)
     _need_reason(change.reason)
+    if (change.y is None) != (change.x is None):
+        raise InvalidInput(Reason.FIELD_MISSING, "give both y and x of the corrected position", field="measured_at")
     if change.y is None and change.value is None:
         raise InvalidInput(Reason.FIELD_MISSING, "give measured_at or a value to change", field="measured_at")
     for name in ("y", "x", "value"):
         number = getattr(change, name)
         if number is not None and not math.isfinite(number):
             raise InvalidInput(Reason.NON_FINITE, f"{name} is {number}; give a finite number", field=name)
+    if change.value is not None and abs(change.value) > LARGEST_VALUE:
+        raise InvalidInput(
+            Reason.FIELD_INVALID,
+            f"value {change.value:g}; give at most {LARGEST_VALUE:g}, or withdraw the observation",
+            field="value",
+        )
+    variance = change.variance
+    if variance is not None and not (math.isnan(variance) or 0 <= variance < math.inf):
+        raise InvalidInput(
+            Reason.FIELD_INVALID,
+            f"variance is {variance}; give a number >= 0, or NaN when it is unknown",
+            field="value_variance",
+        )
     return change
 
 

@@ -205,7 +205,7 @@ def decode(record: Record) -> Event:
     """Return the event of a journal record.
 
     Raises:
-        HistoryMismatch: JOURNAL_CORRUPT when its kind or version is not known to this program.
+        HistoryMismatch: JOURNAL_CORRUPT when its kind, version or content is not known to this program.
     """
     kind = KINDS.get(record.kind)
     version = record.payload.get("v")
@@ -215,5 +215,12 @@ def decode(record: Record) -> Event:
             f"event {record.seq} is a '{record.kind}' of version {version}, which this program does not know; "
             "open the campaign with the program that wrote it, or a newer one",
         )
-    event: Event = from_json(kind, record.payload)
+    try:
+        event: Event = from_json(kind, record.payload)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise HistoryMismatch(
+            Reason.JOURNAL_CORRUPT,
+            f"event {record.seq}, a '{record.kind}', cannot be read: {error!r}; open the campaign with the program "
+            "that wrote it",
+        ) from error
     return event

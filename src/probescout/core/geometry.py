@@ -77,8 +77,11 @@ class Affine:
         """Return the map back.
 
         Raises:
-            InvalidInput: FIELD_INVALID when the map is singular.
+            InvalidInput: FIELD_INVALID when the map is singular; NON_FINITE.
         """
+        numbers = (self.yy, self.yx, self.y0, self.xy, self.xx, self.x0)
+        if not all(math.isfinite(v) for v in numbers):
+            raise InvalidInput(Reason.NON_FINITE, f"the affine map is {numbers}; give 6 finite numbers", field="affine")
         det = self.yy * self.xx - self.yx * self.xy
         if not (math.isfinite(det) and abs(det) > 1e-9):
             raise InvalidInput(

@@ -116,11 +116,11 @@ def violation(state: Campaign, mask: BoolArray | None, candidate: int, client_id
     return ""
 
 
-def space_filling(state: Campaign) -> Iterator[int]:
-    """Yield candidates that fill the frame evenly, for when no model answers.
+def space_filling(state: Campaign, mask: BoolArray | None, client_id: str) -> Iterator[int]:
+    """Yield candidates that fill the frame evenly, for when no model answers; the guard must still look at each.
 
     First a Halton sequence (Halton 1960, bases 2 and 3) shifted by the campaign's seed and continued where the
-    campaign stands, then every candidate in turn, so that a free one is found whenever there is one.
+    campaign stands, then every open candidate in turn, so that one is found whenever there is one.
     """
     assert state.candidates is not None
     n = state.candidates.n
@@ -129,8 +129,23 @@ def space_filling(state: Campaign) -> Iterator[int]:
     start = state.n_suggested + 1
     for i in range(start, start + 256):
         yield state.candidates.nearest((_radical_inverse(i, 2) + dy) % 1.0, (_radical_inverse(i, 3) + dx) % 1.0)
-    first = int(rng.integers(n))
-    yield from ((first + k) % n for k in range(n))
+    free = np.flatnonzero(_open(state, mask, client_id))
+    yield from (int(c) for c in np.roll(free, -int(np.searchsorted(free, rng.integers(n)))))
+
+
+def _open(state: Campaign, mask: BoolArray | None, client_id: str) -> BoolArray:
+    """Return (candidate,) what the guard will hardly refuse, all at once: one by one takes seconds on a large frame."""
+    assert state.candidates is not None and state.frame is not None
+    positions, limits = state.candidates.positions(), state.spec.limits
+    ok = allowed(limits, mask, positions)
+    ok[np.fromiter(state.blocked, dtype=np.intp, count=len(state.blocked))] = False
+    m = state.frame.maps[-1]
+    drifted = positions @ np.array([[m.yy, m.xy], [m.yx, m.xx]]) + [m.y0, m.x0]
+    ok &= np.all((drifted >= 0.0) & (drifted <= 1.0), axis=1)
+    if limits.max_step and client_id in state.last_at:
+        gaps = np.hypot(*(positions - state.last_at[client_id]).T) / np.sqrt(2.0)
+        ok &= gaps <= limits.max_step * (1 + 1e-9)
+    return ok
 
 
 def _radical_inverse(i: int, base: int) -> float:

@@ -84,10 +84,10 @@ class SignalRecord:
     @classmethod
     def of(cls, spectrum: Spectrum) -> tuple[SignalRecord, bytes]:
         """Return the record of a spectrum and its bytes."""
-        values = np.ascontiguousarray(spectrum.values)
+        values = np.asarray(spectrum.values)
         data = values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
         if spectrum.mask is not None:
-            data += np.ascontiguousarray(spectrum.mask, dtype=np.uint8).tobytes()
+            data += spectrum.mask.astype(np.uint8).tobytes()
         record = cls(
             values.dtype.name,
             tuple(values.shape),

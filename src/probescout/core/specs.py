@@ -173,6 +173,14 @@ def check_spec(spec: CampaignSpec) -> None:
             f"a border of {spec.limits.border} leaves nothing; give less than 0.5",
             field="spec.limits.border",
         )
+    if spec.candidates.stride < 1:
+        raise InvalidInput(
+            Reason.FIELD_INVALID,
+            f"a stride of {spec.candidates.stride}; give 1 for every pixel, 2 for every second, ...",
+            field="spec.candidates.stride",
+        )
+    if spec.seed < 0:
+        raise InvalidInput(Reason.FIELD_INVALID, f"seed {spec.seed}; give a whole number >= 0", field="spec.seed")
     if spec.candidates.kind is CandidateKind.BOX:
         raise InvalidInput(
             Reason.FIELD_INVALID,

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from probescout.core.errors import InvalidInput, Reason
 
+LARGEST_VALUE = 1e100
+"""Largest magnitude of a target value; the square of a larger one is no finite number."""
+
 
 class ValueKind(StrEnum):
     """What the numbers of a signal are; decides the noise model."""

@@ -5,6 +5,7 @@ The same class runs inside a worker process (`worker`) and inside a notebook (`I
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,18 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probescout.core.candidates import CandidateSet
-from probescout.core.errors import InvalidInput, ProbescoutError, Reason, WrongState
+from probescout.core.errors import InvalidInput, Reason, WrongState
 from probescout.core.jsonable import from_json
-from probescout.core.observations import SignalRecord
 from probescout.core.ports import Planner, Scalarizer
 from probescout.core.regions import allowed
 from probescout.core.specs import GIVEN, CampaignSpec, CandidateKind
 from probescout.runtime.picking import best_of, scored, spares_of, within
 from probescout.runtime.plugins import build, describe
+from probescout.runtime.scalarizing import scalarize
 from probescout.surrogates.committee import Committee
 from probescout.surrogates.features import Features, compute_features, features_of_patches
 
 Message = Mapping[str, Any]
+_log = logging.getLogger(__name__)
 
 
 class Brain:
@@ -49,6 +51,8 @@ class Brain:
         self._values: set[float] = set()
         self._taught: list[list[float]] = []
         """Rows (candidate, value, variance) that the model has learnt, in order."""
+        self._fresh: dict[str, list[float]] = {}
+        """Rows learnt since the last rebuilding, by observation."""
         self._ops: dict[str, Callable[[Message], dict[str, Any]]] = {
             "validate": self._validate,
             "plugins": lambda _: {"plugins": describe()},
@@ -126,7 +130,7 @@ class Brain:
             self._features = features_of_patches(np.asarray(message["patches"]), positions)
         self._positions = self._set.positions()
         self._allowed = allowed(self._spec.limits, self._mask, self._positions)
-        self._values = set()
+        self._values, self._fresh = set(), {}
         rows = [[float(v) for v in row] for row in message["taught"]]
         snapshot = message.get("snapshot")
         if snapshot is not None and _same_rows(rows[: len(snapshot["taught"])], snapshot["taught"]):
@@ -166,48 +170,21 @@ class Brain:
         self._taught = [list(row) for row in taught]
 
     def _score(self, message: Message) -> dict[str, Any]:
-        score = self._scalarize(message)
+        assert self._spec is not None
+        score = {**scalarize(self._spec.scalarizer.name, self._scalarizer, message), "era": message["era"]}
         if not score["error"] and message.get("learn", True) and message["candidate"] >= 0:
+            row = [message["candidate"], score["value"], score["variance"]]
             try:
-                self._learn([(message["candidate"], score["value"], score["variance"])])
+                self._learn([row])
+                self._fresh[message["observation"]] = row
             except InvalidInput as error:
                 score = {**score, "error": f"the model refused the value: {error.message}"}
         return {"score": score, **self._news()}
 
-    def _scalarize(self, message: Message) -> dict[str, Any]:
-        assert self._spec is not None
-        name = self._spec.scalarizer.name
-        if message["value"] is not None:
-            return {
-                "value": message["value"],
-                "variance": message["variance"],
-                "unit": message["unit"],
-                "error": "",
-                "scalarizer": message["value_scalarizer"] or GIVEN,
-            }
-        failed = {"value": 0.0, "variance": 0.0, "unit": "", "scalarizer": name}
-        if self._scalarizer is None:
-            return {**failed, "error": "the scalarizer is 'given' and the observation brought no value"}
-        record = from_json(SignalRecord, message["signal"])
-        try:
-            scalar = self._scalarizer(record.spectrum(message["data"].tobytes()))
-        except ProbescoutError as error:
-            return {**failed, "error": f"{error.reason}: {error.message}"}
-        except Exception as error:
-            # A plug-in of a stranger may raise anything; the raw data are safe and the reason is kept with them.
-            return {**failed, "error": f"scalarizer '{name}' raised {error!r}"}
-        if not np.isfinite(scalar.value):
-            return {**failed, "error": f"scalarizer '{name}' returned {scalar.value}"}
-        return {
-            "value": float(scalar.value),
-            "variance": float(scalar.variance),
-            "unit": scalar.unit,
-            "error": "",
-            "scalarizer": name,
-        }
-
     def _relearn(self, message: Message) -> dict[str, Any]:
-        self._rebuild(message["taught"])
+        # Scores on their way into the journal are learnt already and must not be forgotten with the old targets.
+        self._fresh = {name: self._fresh[name] for name in message["keep"] if name in self._fresh}
+        self._rebuild([*message["taught"], *self._fresh.values()])
         return self._news()
 
     # ------------------------------------------------------------ planning
@@ -222,27 +199,34 @@ class Brain:
         except InvalidInput as error:
             # A broken policy must not take the score of the same step with it.
             return {**nothing, "refusal": f"{error.reason}: {error.message}", **self._news()}
+        except Exception as error:
+            # Nor must numbers that the model cannot handle.
+            _log.exception("the model could not plan")
+            return {**nothing, "refusal": f"the model could not plan: {error!r}", **self._news()}
 
     def _pick(self, message: Message) -> dict[str, Any]:
         assert self._spec is not None and self._policy is not None
         free = self._allowed.copy()
         free[np.asarray(message["blocked"], dtype=np.intp)] = False
-        if message.get("near") is not None:
-            free &= within(self._positions, *message["near"])
         pending = [int(c) for c in message["pending"]]
-        if not free.any() or (self._policy.needs_model and self._is_cold):
+        near = message.get("near")
+        reachable = free if near is None else free & within(self._positions, *near)
+        if not reachable.any() or (self._policy.needs_model and self._is_cold):
             return {}
         picks: list[dict[str, Any]] = []
         scores = np.zeros(0)
         for i in range(int(message["count"])):
             rng = np.random.default_rng([self._spec.seed, 2, int(message["ordinal"]) + i])
-            belief = self._model.belief(free, pending)
-            scores = scored(self._policy, belief, free, rng)
+            belief = self._model.belief(reachable, pending)
+            scores = scored(self._policy, belief, reachable, rng)
             index = best_of(scores, rng)
             picks.append(self._described(index, float(scores[index])))
             pending.append(index)
             free[index] = False
-            if not free.any():
+            # One client's steps are chained: the next point must be within reach of this one.
+            y, x = self._positions[index]
+            reachable = free if near is None else free & within(self._positions, float(y), float(x), near[2])
+            if not reachable.any():
                 break
         spares = [self._described(j, float(scores[j])) for j in spares_of(scores, free, self._positions)]
         return {"picks": picks, "spares": spares, "is_cold": False}

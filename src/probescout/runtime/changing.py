@@ -7,6 +7,7 @@ from probescout.core.errors import Reason, WrongState
 from probescout.core.events import Amended, Control, FrameAdded
 from probescout.core.geometry import Affine
 from probescout.core.specs import CampaignSpec
+from probescout.core.state import Campaign
 from probescout.runtime.ledger import Change
 from probescout.runtime.works import Caller, CampaignWorks, expectation
 
@@ -20,14 +21,18 @@ class Changing(CampaignWorks):
         Raises:
             WrongState: FRAME_EXISTS.
         """
-        if self.state.frame is not None:
-            raise WrongState(
-                Reason.FRAME_EXISTS,
-                f"campaign '{self.state.id}' has its frame '{self.state.frame.added.frame}' already; use UpdateFrame "
-                "for drift, or start another campaign for another region",
-                field="frame_id",
-            )
-        await self._commit([Change(frame)], caller)
+
+        def decide(state: Campaign) -> list[Change]:
+            if state.frame is not None:
+                raise WrongState(
+                    Reason.FRAME_EXISTS,
+                    f"campaign '{state.id}' has its frame '{state.frame.added.frame}' already; use UpdateFrame "
+                    "for drift, or start another campaign for another region",
+                    field="frame_id",
+                )
+            return [Change(frame)]
+
+        await self._commit(decide, caller)
 
     async def update_frame(
         self, frame: str, affine: Affine, covariance: tuple[float, ...], reason: str, caller: Caller
@@ -37,7 +42,7 @@ class Changing(CampaignWorks):
         Raises:
             As `core.changes.revise_frame`.
         """
-        await self._commit([Change(revise_frame(self.state, frame, affine, covariance, reason))], caller)
+        await self._commit(lambda state: [Change(revise_frame(state, frame, affine, covariance, reason))], caller)
 
     async def control(self, action: Control, reason: str, caller: Caller) -> None:
         """Pause, resume, stop or abort.
@@ -45,11 +50,7 @@ class Changing(CampaignWorks):
         Raises:
             WrongState: CAMPAIGN_ENDED.
         """
-        pending = tuple(self.state.pending)
-        changes = [Change(e) for e in control(self.state, action, reason)]
-        if changes:
-            await self._commit(changes, caller)
-        self.leases.drop([n for n in pending if n not in self.state.pending])
+        await self._commit(lambda state: [Change(e) for e in control(state, action, reason)], caller)
 
     async def update(self, new: CampaignSpec, mask: tuple[str, ...], etag: str, reason: str, caller: Caller) -> None:
         """Take changed fields of the spec.
@@ -58,12 +59,15 @@ class Changing(CampaignWorks):
             As `core.changes.update`; plug-ins that cannot be built are refused too.
         """
         event = update(self.state, new, mask, etag, reason)
+        expect = self._expect
         if {"scalarizer", "policy"} & set(event.changed):
             expect = await expectation(self._seats, event.spec)
-            await self._commit([Change(event)], caller)
-            self._expect = expect
-        else:
-            await self._commit([Change(event)], caller)
+
+        def decide(state: Campaign) -> list[Change]:
+            return [Change(update(state, new, mask, etag, reason))]
+
+        await self._commit(decide, caller)
+        self._expect = expect
 
     async def amend(self, change: Amended, caller: Caller) -> None:
         """Correct an observation.
@@ -71,7 +75,7 @@ class Changing(CampaignWorks):
         Raises:
             As `core.changes.amend`.
         """
-        await self._commit([Change(amend(self.state, change))], caller)
+        await self._commit(lambda state: [Change(amend(state, change))], caller)
 
     async def retract(self, name: str, reason: str, caller: Caller) -> None:
         """Withdraw an observation from the model.
@@ -79,4 +83,4 @@ class Changing(CampaignWorks):
         Raises:
             As `core.changes.retract`.
         """
-        await self._commit([Change(retract(self.state, name, reason))], caller)
+        await self._commit(lambda state: [Change(retract(state, name, reason))], caller)

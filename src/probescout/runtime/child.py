@@ -100,11 +100,12 @@ class Child:
                 Reason.QUEUE_FULL, f"{len(self._waiting)} requests wait for the {self.role} worker; try again later"
             )
         number = next(self._ids)
+        frame = pack({"id": number, "op": op, **payload})
         reply: Reply = asyncio.get_running_loop().create_future()
         # Nobody may be left to look at a late failure; it was logged where it happened.
         reply.add_done_callback(lambda f: f.cancelled() or f.exception())
         self._waiting[number] = reply
-        self._writer.write(pack({"id": number, "op": op, **payload}))
+        self._writer.write(frame)
         return reply
 
     async def _listen(self) -> None:
@@ -143,6 +144,8 @@ class Child:
             except ProcessLookupError:
                 _log.info("the %s worker %d had ended already", self.role, self.pid)
         await self.process.wait()
+        # Only when the end of the socket has been seen is it known to be dead, and may not be asked any more.
+        await asyncio.wait([self._listener])
 
 
 def _settle(reply: Reply, message: dict[str, Any]) -> None:

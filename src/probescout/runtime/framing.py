@@ -1,7 +1,8 @@
 """Messages between our own processes: a JSON header and raw array bytes, never pickle.
 
 A frame is: 8 bytes length of the header (little-endian), the header, then the bytes of every array in the order in
-which the header names them. An array stands in the header as {"$array": [dtype, shape]}.
+which the header names them. An array stands in the header as {"$array": [dtype, shape]}, a float that JSON lacks as
+{"$float": name}, and a mapping with a key that begins with "$" as {"$items": [[key, value], ...]}.
 """
 
 from __future__ import annotations
@@ -37,11 +38,12 @@ def pack(message: Mapping[str, Any]) -> bytes:
 
 def _strip(value: Any, arrays: list[bytes]) -> Any:
     if isinstance(value, np.ndarray):
-        data = np.ascontiguousarray(value)
-        arrays.append(data.tobytes())
-        return {"$array": [data.dtype.str, list(data.shape)]}
+        arrays.append(value.tobytes())
+        return {"$array": [value.dtype.str, list(value.shape)]}
     if isinstance(value, Mapping):
-        return {str(k): _strip(v, arrays) for k, v in value.items()}
+        stripped = {str(k): _strip(v, arrays) for k, v in value.items()}
+        # Parameters and metadata come from strangers: their keys must not be taken for our marks.
+        return {"$items": list(stripped.items())} if any(k.startswith("$") for k in stripped) else stripped
     if isinstance(value, list | tuple):
         return [_strip(v, arrays) for v in value]
     if isinstance(value, np.generic):
@@ -66,6 +68,8 @@ def unpack(header: bytes, body: bytes) -> dict[str, Any]:
                 return array
             if "$float" in value:
                 return float(value["$float"])
+            if "$items" in value:
+                return {k: fill(v) for k, v in value["$items"]}
             return {k: fill(v) for k, v in value.items()}
         if isinstance(value, list):
             return [fill(v) for v in value]

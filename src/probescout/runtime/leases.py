@@ -59,7 +59,8 @@ class Leases:
                     # A store that refuses for now must not end the watch; the leases are tried again below.
                     _log.exception("leases %s could not be ended; trying again in a second", ", ".join(due))
                     again = self._clock.monotonic() + 1.0
-                    self._deadlines.update(dict.fromkeys(due, again))
+                    # Those that were renewed meanwhile keep their new period.
+                    self._deadlines = {**dict.fromkeys(due, again), **self._deadlines}
             waiting = min(self._deadlines.values(), default=None)
             timeout = None if waiting is None else max(0.0, waiting - self._clock.monotonic())
             try:

@@ -37,6 +37,10 @@ class Change:
     data: bytes | None = None
 
 
+Decide = Callable[[Campaign], Sequence[Change]]
+"""Draws up changes from the state that they will meet; refuses by raising."""
+
+
 @dataclass(frozen=True)
 class Commit:
     """What a commit did."""
@@ -68,6 +72,8 @@ class Ledger:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._moved = asyncio.Event()
         self._seqs: dict[str, int] = {}
+        self.on_commit: Callable[[Sequence[Event], Sequence[Instruction]], None] = lambda events, instructions: None
+        """Called after each commit, before any other can be made, whatever became of the caller."""
 
     @classmethod
     def recover(cls, store: EventStore, blobs: BlobStore, clock: Clock) -> Ledger:
@@ -106,22 +112,29 @@ class Ledger:
         """Sequence number and hash of the newest event."""
         return self.store.head
 
-    async def commit(self, changes: Sequence[Change], *, principal: str, receipt: MakeReceipt | None = None) -> Commit:
+    async def commit(
+        self, changes: Sequence[Change] | Decide, *, principal: str, receipt: MakeReceipt | None = None
+    ) -> Commit:
         """Write, sync and apply events; a caller that is cancelled meanwhile does not tear the two apart.
 
         Args:
-            changes: Events in order.
+            changes: Events in order, or what draws them up once all earlier commits are through: two calls at once
+                then cannot both decide on a state that the other is about to change.
             principal: Who caused them.
             receipt: Makes the receipt to store with them from the sequence number and state that they lead to.
 
         Raises:
             Unavailable: STORE_UNAVAILABLE; nothing was appended and nothing changed.
         """
-        return await asyncio.shield(self._commit(list(changes), principal, receipt))
+        decide: Decide = changes if callable(changes) else lambda _: changes
+        return await asyncio.shield(self._commit(decide, principal, receipt))
 
-    async def _commit(self, changes: list[Change], principal: str, receipt: MakeReceipt | None) -> Commit:
+    async def _commit(self, decide: Decide, principal: str, receipt: MakeReceipt | None) -> Commit:
         async with self._lock:
             started = time.perf_counter()
+            changes = decide(self.state)
+            if not changes:
+                return Commit(self.head, (), 0.0)
             new = [encode(c.event, c.data) for c in changes]
             state, instructions = self.state, list[Instruction]()
             for change in changes:
@@ -140,6 +153,7 @@ class Ledger:
             seconds = time.perf_counter() - started
             moved, self._moved = self._moved, asyncio.Event()
             moved.set()
+            self.on_commit([c.event for c in changes], instructions)
             return Commit(self.store.head, tuple(instructions), seconds)
 
     async def read(self, after_seq: int, limit: int) -> list[Record]:

@@ -1,181 +1,48 @@
-"""Keeps the model of one campaign: loads it, teaches it, refits it, replaces it when it dies."""
+"""Teaches the model of one campaign: exactly what the journal holds, each observation once."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from probescout.core.errors import ProbescoutError, Unavailable
-from probescout.core.events import ModelSwapped, Scored
+from probescout.core.errors import HistoryMismatch, NotFound, Overloaded, ProbescoutError
+from probescout.core.events import Scored
 from probescout.core.jsonable import to_json
 from probescout.core.observations import Observation, ScoreState
-from probescout.runtime import memory
+from probescout.core.state import Campaign
 from probescout.runtime.child import Reply, WorkerFault
-from probescout.runtime.ledger import Change, Ledger, load_array
+from probescout.runtime.ledger import Change, Ledger
+from probescout.runtime.minding import SYSTEM, Minder
 from probescout.runtime.seats import FitPool, Mind, Seats
 from probescout.runtime.settings import Settings
 
-SYSTEM = "system"
-"""Principal of what the service does by itself."""
+MAX_FAULTS = 3
+"""Workers that may die over one observation, alone, before it is given up."""
 _log = logging.getLogger(__name__)
 
 
-class Modeller:
+class Modeller(Minder):
     """The model of one campaign, as the driver sees it."""
 
     def __init__(self, ledger: Ledger, seats: Seats, pool: FitPool, settings: Settings) -> None:
         """Start without a mind; it is taken when first needed."""
-        self._ledger = ledger
-        self._seats = seats
-        self._pool = pool
-        self._settings = settings
-        self._mind: Mind | None = None
-        self._loading: asyncio.Task[None] | None = None
-        self._fitting: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._asked: set[str] = set()
-        """Observations whose score the present mind was asked for; none is taught twice."""
-        self.news: dict[str, Any] = {}
-        """Newest calibration and counts that the model reported."""
-        self.spares: list[dict[str, Any]] = []
-        """Positions that it would propose next, kept for when it is late."""
-        self.fit_problem = ""
-        """Why the last fit failed; empty when it did not."""
+        super().__init__(ledger, seats, pool, settings)
+        self._era = 0
+        """Grows when the scalarizer changes; scores of an earlier one do not count."""
+        self._faults: dict[str, int] = {}
+        self._minds: WeakKeyDictionary[Reply, Mind | None] = WeakKeyDictionary()
+        """Which mind each score was asked of."""
 
-        self.last_asked = time.monotonic()
-
-    # ------------------------------------------------------------ life
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing is under way that a nap would interrupt."""
-        return not self._tasks and (self._mind is None or self._mind.n_waiting == 0)
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether a living, loaded model can be asked now."""
-        return self._mind is not None and self._mind.is_alive and (self._loading is None or self._loading.done())
-
-    def wake(self) -> asyncio.Task[None]:
-        """Load the model in the background unless it is loaded or loading; return the task."""
-        if self._loading is not None and (not self._loading.done() or self.is_ready):
-            return self._loading
-        self._loading = self._spawn(self._load())
-        return self._loading
-
-    def _spawn(self, work: Any) -> asyncio.Task[Any]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-        return task
-
-    def _finished(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        self._seats.nudge()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.warning("campaign %s: %s", self._ledger.state.id, error)
-
-    async def _load(self) -> None:
-        self._mind = None
-        await self._seats.give_back(self)
-        mind = await self._seats.take(self)
-        loop = asyncio.get_running_loop()
-        arrays = await loop.run_in_executor(None, self._arrays)
-        snapshot = await loop.run_in_executor(None, memory.load, self._ledger)
-        # From here to the request there is no await: what is taught below is exactly what the journal holds,
-        # and everything scored later is sent after it.
-        self._mind = mind
-        self._asked = set()
-        reply = mind.ask(
-            "load",
-            **arrays,
-            taught=self._taught(),
-            snapshot=snapshot,
-            hyperparameters=dict(self._ledger.state.hyperparameters),
-            spec=self._spec(),
-        )
-        self._take_news(await reply)
-        await self.score_pending()
-
-    def _spec(self) -> Any:
-        return to_json(self._ledger.state.spec)
-
-    def _arrays(self) -> dict[str, Any]:
-        frame = self._ledger.state.frame
-        assert frame is not None
-        names = ("image", "mask", "patches", "positions")
-        found = {n: r for n in names if (r := getattr(frame.added, n)) is not None}
-        arrays = {n: load_array(self._ledger.blobs, r) for n, r in found.items()}
-        if "mask" in arrays:
-            arrays["mask"] = arrays["mask"].astype(bool)
-        return arrays
-
-    def _taught(self) -> list[list[float]]:
-        taught = [o for o in self._ledger.state.observations.values() if o.is_taught]
-        return [[o.candidate, o.target, o.target_variance] for o in taught]
-
-    async def sleep(self) -> None:
-        """Give the mind back; the journal holds everything that it knows."""
-        if self.is_ready and self._mind is not None and self._mind.n_waiting == 0:
-            await self.save_snapshot()
-        self._mind = None
-        for task in list(self._tasks):
-            task.cancel()
-        await self._seats.give_back(self)
-
-    async def poison(self) -> None:
-        """Kill a mind that may know what the journal does not, or that hangs; the next use loads a fresh one."""
-        if self._mind is not None:
-            await self._mind.kill()
-
-    def ask(self, op: str, **payload: Any) -> Reply:
-        """Send a request to the loaded model.
-
-        Raises:
-            WorkerFault: It is not loaded; loading has been started.
-        """
-        if not self.is_ready:
-            self.wake()
-            raise WorkerFault("the campaign's model is being loaded")
-        assert self._mind is not None
-        self.last_asked = time.monotonic()
-        reply = self._mind.ask(op, **payload)
-        reply.add_done_callback(self._heard)
-        if not self._settings.is_inline:
-            loop = asyncio.get_running_loop()
-            alarm = loop.call_later(self._settings.hang_s, self._check_hang, reply, self._mind)
-            reply.add_done_callback(lambda _: alarm.cancel())
-        return reply
-
-    def _check_hang(self, reply: Reply, mind: Mind) -> None:
-        if not reply.done() and mind is self._mind:
-            _log.warning("campaign %s: the model has hung for %g s", self._ledger.state.id, self._settings.hang_s)
-            self._spawn(self.poison())
-
-    def _heard(self, reply: Reply) -> None:
-        self._seats.nudge()
-        if not reply.cancelled() and reply.exception() is None:
-            self._take_news(reply.result())
-
-    def _take_news(self, reply: Mapping[str, Any]) -> None:
-        if "calibration" in reply:
-            self.news = {k: reply[k] for k in ("needs_fit", "n_observed", "calibration")}
-        if reply.get("spares"):
-            self.spares = reply["spares"]
-        if reply.get("needs_fit"):
-            self.start_fit()
-
-    # ------------------------------------------------------------ data
-
-    @staticmethod
-    def score_request(o: Observation, data: bytes | None) -> dict[str, Any]:
+    def score_request(self, o: Observation, data: bytes | None) -> dict[str, Any]:
         """Return the payload that asks for the score of an observation."""
         return {
+            "observation": o.id,
+            "era": self._era,
             "candidate": o.candidate if not o.is_outside else -1,
             "value": o.value if o.has_value else None,
             "variance": o.value_variance,
@@ -185,28 +52,34 @@ class Modeller:
             "data": np.frombuffer(data or b"", dtype=np.uint8),
         }
 
-    @staticmethod
-    def scored(observation: str, reply: Mapping[str, Any]) -> Scored:
-        """Return the event of a score that the model gave."""
-        s = reply["score"]
-        return Scored(observation, s["value"], s["variance"], s["unit"], s["scalarizer"], s["error"])
-
     def score(self, o: Observation, data: bytes | None, op: str = "score", **more: Any) -> Reply:
         """Ask for the score of an observation, once for each mind.
 
         Raises:
             WorkerFault: No model is loaded; it will score the observation when it is.
+            Overloaded: QUEUE_FULL.
         """
         reply = self.ask(op, **more, **self.score_request(o, data))
         self._asked.add(o.id)
+        self._minds[reply] = self._mind
         return reply
+
+    def scored(self, state: Campaign, observation: str, reply: Mapping[str, Any]) -> Scored | None:
+        """Return the event of a score that the model gave; None when it no longer counts."""
+        s, o = reply["score"], state.observations[observation]
+        if s["era"] != self._era or o.score_state is not ScoreState.PENDING:
+            return None
+        return Scored(observation, s["value"], s["variance"], s["unit"], s["scalarizer"], s["error"])
+
+    # ------------------------------------------------------------ journalling scores
 
     def catch_up(self) -> None:
         """Score what is pending as soon as the model is loaded."""
 
         async def work() -> None:
-            await self.wake()
-            await self.score_pending()
+            await asyncio.wait([self.wake()])
+            if self.is_ready:
+                await self.score_pending()
 
         self._spawn(work())
 
@@ -215,88 +88,146 @@ class Modeller:
 
         async def wait() -> None:
             try:
-                event = self.scored(observation, await reply)
-            except Unavailable as error:
+                result = await reply
+            except ProbescoutError as error:
                 # The observation stays pending and is scored when the model is loaded again.
                 _log.info("campaign %s: '%s' is not scored yet: %s", self._ledger.state.id, observation, error)
-                self.wake()
+                await self._renew(self._minds.get(reply))
                 return
-            await self._journal_score(event)
+            await self.journal_score(observation, result)
 
         self._spawn(wait())
 
-    async def _journal_score(self, event: Scored) -> None:
+    async def _renew(self, mind: Mind | None) -> None:
+        """Replace a mind that failed half-way through a deed, so that it cannot know more or less than it should."""
+        if mind is not None and mind is self._mind:
+            await self.poison()
+        self.catch_up()
+
+    async def journal_score(self, observation: str, reply: Mapping[str, Any]) -> float:
+        """Journal a score; return the seconds that the disk took.
+
+        Raises:
+            Unavailable: The store refused; the model, which has learnt it, will be loaded anew.
+        """
+
+        def decide(state: Campaign) -> list[Change]:
+            event = self.scored(state, observation, reply)
+            return [Change(event)] if event is not None else []
+
         try:
-            await self._ledger.commit([Change(event)], principal=SYSTEM)
+            seconds = (await self._ledger.commit(decide, principal=SYSTEM)).seconds
         except ProbescoutError:
             await self.poison()
             raise
+        self.ensure_scored(observation)
+        return seconds
 
-    async def score_pending(self) -> None:
-        """Score every stored observation that has no score yet, in order."""
+    def ensure_scored(self, observation: str) -> None:
+        """Have an observation scored anew if its score did not count because the scalarizer has changed since."""
+        if self._wants_score(observation):
+            self.catch_up()
+
+    def _wants_score(self, name: str) -> bool:
+        o = self._ledger.state.observations[name]
+        return o.score_state is ScoreState.PENDING and name not in self._asked
+
+    async def score_pending(self, *, is_taught: bool = True) -> None:
+        """Score every stored observation that has no score yet, in order.
+
+        Args:
+            is_taught: False: the model is rebuilt from the journal afterwards.
+        """
         for o in list(self._ledger.state.observations.values()):
-            if o.score_state is ScoreState.PENDING and o.id not in self._asked:
-                assert self._mind is not None
-                self._asked.add(o.id)
+            if not self._wants_score(o.id):
+                continue
+            try:
                 data = await self._ledger.raw(o)
-                reply = await self._mind.ask("score", **self.score_request(o, data))
-                await self._journal_score(self.scored(o.id, reply))
-                self._take_news(reply)
+            except (HistoryMismatch, NotFound) as error:
+                # Damaged data are named and stay pending; the model must not stop for them.
+                _log.error("campaign %s: the data of '%s' cannot be read: %s", self._ledger.state.id, o.id, error)
+                continue
+            await self._score_stored(o.id, data, is_taught)
 
-    async def rescore(self) -> None:
-        """Scalarize all stored signals anew and rebuild the model from the new targets."""
-        await self.wake()
-        await self.ask("configure", spec=self._spec())
-        for o in list(self._ledger.state.observations.values()):
-            if o.score_state is ScoreState.PENDING:
-                reply = await self.ask("score", learn=False, **self.score_request(o, await self._ledger.raw(o)))
-                await self._journal_score(self.scored(o.id, reply))
-        await self.relearn()
-
-    async def relearn(self) -> None:
-        """Rebuild the model from the stored targets."""
-        if self.is_ready:
-            await self.ask("relearn", taught=self._taught())
-
-    async def reconfigure(self) -> None:
-        """Tell the model of a changed spec."""
-        if self.is_ready:
-            await self.ask("configure", spec=self._spec())
-
-    # ------------------------------------------------------------ fits
-
-    def start_fit(self) -> None:
-        """Fit in the background unless a fit is running."""
-        if self._fitting is None or self._fitting.done():
-            self._fitting = self._spawn(self._fit())
-
-    async def fitted(self) -> None:
-        """Wait for the fit that is running, if any."""
-        if self._fitting is not None:
-            await asyncio.wait([self._fitting])
-
-    async def _fit(self) -> None:
-        if not self.is_ready:
+    async def _score_stored(self, name: str, data: bytes | None, is_taught: bool) -> None:
+        # It may be amended, or asked for by another call, while its data are read and while the queue is full.
+        while self._wants_score(name):
+            o = self._ledger.state.observations[name]
+            self._answered.clear()
+            try:
+                reply = self._send("score", learn=is_taught, **self.score_request(o, data))
+                break
+            except Overloaded:
+                await self._answered.wait()
+        else:
             return
+        self._asked.add(o.id)
+        mind = self._mind
         try:
-            mind = self._mind
-            result = await self._pool.fit(await self.ask("fit_request"))
-            if mind is not self._mind or not self.is_ready:
-                return
-            reply = await self.ask("swap", result=result)
-        except Exception as error:
-            # The campaign goes on with the last good model and says so in every reply until a fit succeeds.
-            self.fit_problem = f"the last fit failed: {error}"
-            _log.warning("campaign %s: %s", self._ledger.state.id, self.fit_problem)
-            return
-        self.fit_problem = ""
-        event = ModelSwapped(int(reply["n_observed"]), reply["hyperparameters"])
-        await self._ledger.commit([Change(event)], principal=SYSTEM)
-        await self.save_snapshot()
+            result = await reply
+        except WorkerFault as error:
+            is_own_fault = mind is not None and mind.is_alive
+            self._faults[o.id] = self._faults.get(o.id, 0) + 1
+            if is_own_fault or self._faults[o.id] >= MAX_FAULTS:
+                name = self._ledger.state.spec.scalarizer.name
+                await self._ledger.commit([Change(Scored(o.id, 0.0, 0.0, "", name, str(error)))], principal=SYSTEM)
+            await self.poison()
+            raise
+        await self.journal_score(o.id, result)
 
-    async def save_snapshot(self) -> None:
-        """Keep a disposable copy of the model on disk, so that a restart continues where this one stands."""
-        if self._ledger.directory is None or not self.is_ready:
+    # ------------------------------------------------------------ unlearning
+    # Each request is sent at once, without an await after the commit that calls for it: whatever is scored later
+    # comes after it in the model's queue, and whatever was asked before is named in it.
+
+    def rescore(self) -> None:
+        """Scalarize all stored signals anew and rebuild the model from the new targets."""
+        self._era += 1
+        self._asked = set()
+        if self._mind is None or not self._mind.is_alive:
+            self.catch_up()
             return
-        told = await self.ask("state")
-        await asyncio.get_running_loop().run_in_executor(None, memory.save, self._ledger, told)
+
+        async def work(configured: Reply) -> None:
+            await configured
+            await self.score_pending(is_taught=False)
+            self.relearn()
+
+        self._do(lambda: work(self._send("configure", spec=self._spec())))
+
+    def relearn(self) -> None:
+        """Rebuild the model from the stored targets and from those that are on their way into the journal."""
+        if self._mind is None or not self._mind.is_alive:
+            return
+        known = self._ledger.state.observations
+        on_their_way = [
+            name for name in self._asked if name not in known or known[name].score_state is ScoreState.PENDING
+        ]
+        self._do(lambda: _wait(self._send("relearn", taught=self._taught(), keep=sorted(on_their_way))))
+
+    def reconfigure(self) -> None:
+        """Tell the model of a changed spec."""
+        if self._mind is not None and self._mind.is_alive:
+            self._do(lambda: _wait(self._send("configure", spec=self._spec())))
+
+    def _do(self, start: Any) -> None:
+        """Start a deed now; a mind that fails in it is replaced, and does it anew from the journal."""
+        mind = self._mind
+        try:
+            deed = start()
+        except ProbescoutError as error:
+            _log.warning("campaign %s: %s", self._ledger.state.id, error)
+            self._spawn(self._renew(mind))
+            return
+
+        async def work() -> None:
+            try:
+                await deed
+            except ProbescoutError as error:
+                _log.warning("campaign %s: %s", self._ledger.state.id, error)
+                await self._renew(mind)
+
+        self._spawn(work())
+
+
+async def _wait(reply: Reply) -> None:
+    await reply

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from probescout.core.errors import InvalidInput, Reason
-from probescout.core.ports import Belief, Planner
+from probescout.core.ports import Planner
+from probescout.surrogates.belief import CommitteeBelief
 
 N_SPARES = 8
 """Positions kept ready for when a later answer would be late."""
@@ -14,14 +17,16 @@ SPARE_GAP = 0.03
 """Least distance between them, as a fraction of the frame."""
 
 
-def scored(policy: Planner, belief: Belief, free: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float64]:
+def scored(
+    policy: Planner, belief: CommitteeBelief, free: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.float64]:
     """Return the policy's scores (candidate,), -inf where none may be proposed.
 
     Raises:
         InvalidInput: PLUGIN_BROKEN when the policy raises, or its scores are of no use.
     """
     try:
-        scores = np.asarray(policy.score(belief, rng), dtype=np.float64)
+        scores = np.asarray(policy.score(_locked(belief), rng), dtype=np.float64)
     except Exception as error:
         raise _broken(policy, f"raised {error!r}") from error
     if scores.shape != free.shape:
@@ -30,6 +35,15 @@ def scored(policy: Planner, belief: Belief, free: NDArray[np.bool_], rng: np.ran
     if not np.isfinite(scores).any():
         raise _broken(policy, "gave no finite score to any free candidate")
     return scores
+
+
+def _locked(belief: CommitteeBelief) -> CommitteeBelief:
+    """Return the belief with arrays that cannot be written: they are the model's own, and a plug-in is a stranger."""
+    views = {}
+    for name in ("positions", "available", "member_mean", "member_var", "weights", "mean", "std"):
+        views[name] = getattr(belief, name).view()
+        views[name].flags.writeable = False
+    return replace(belief, **views)
 
 
 def _broken(policy: Planner, what: str) -> InvalidInput:
@@ -59,7 +73,11 @@ def spares_of(scores: NDArray[np.float64], free: NDArray[np.bool_], positions: N
     kept: list[int] = []
     for index in top[np.argsort(-scores[top])]:
         gaps = positions[kept] - positions[index]
-        if free[index] and (not kept or np.min(np.hypot(gaps[:, 0], gaps[:, 1])) > SPARE_GAP):
+        if (
+            free[index]
+            and np.isfinite(scores[index])
+            and (not kept or np.min(np.hypot(gaps[:, 0], gaps[:, 1])) > SPARE_GAP)
+        ):
             kept.append(int(index))
         if len(kept) == N_SPARES:
             break

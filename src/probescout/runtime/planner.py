@@ -66,12 +66,11 @@ class Planner:
             for directory in sorted(p for p in self._root.iterdir() if p.is_dir()):
                 try:
                     ledger = await loop.run_in_executor(None, self._recover, directory)
-                except HistoryMismatch as error:
-                    _log.error("campaign %s is damaged: %s", directory.name, error)
-                    self._damaged[directory.name] = error
-                else:
                     if ledger is not None:
                         self._seat(ledger)
+                except (HistoryMismatch, NotFound) as error:
+                    _log.error("campaign %s is damaged: %s", directory.name, error)
+                    self._damaged[directory.name] = error
         self.seats.warm()
         await self.pool.warm()
         for desk in self._desks.values():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probescout.core.errors import ProbescoutError
-from probescout.core.leasing import StopCause, StopReport, space_filling, violation
+from probescout.core.leasing import (
+    StopCause,
+    StopReport,
+    budget_shortage,
+    budget_stop,
+    space_filling,
+    status_stop,
+    violation,
+)
 from probescout.core.state import Campaign
 from probescout.core.suggestions import Source, Suggestion
 from probescout.runtime.child import Reply
@@ -44,8 +52,8 @@ class Picks:
     compute_s: float
 
 
-def plan_request(state: Campaign, count: int, client_id: str) -> dict[str, Any]:
-    """Return the payload that asks the model for `count` points."""
+def plan_request(state: Campaign, count: int, client_id: str, chosen: Sequence[int] = ()) -> dict[str, Any]:
+    """Return the payload that asks the model for `count` points, beside those `chosen` in the same call."""
     reach = state.spec.limits.max_step
     near = None
     if reach and client_id in state.last_at:
@@ -53,9 +61,9 @@ def plan_request(state: Campaign, count: int, client_id: str) -> dict[str, Any]:
         near = [y, x, reach]
     return {
         "count": count,
-        "pending": list(state.pending.values()),
-        "blocked": np.fromiter(state.blocked, dtype=np.int64, count=len(state.blocked)),
-        "ordinal": state.n_suggested,
+        "pending": [*state.pending.values(), *chosen],
+        "blocked": np.fromiter((*state.blocked, *chosen), dtype=np.int64, count=len(state.blocked) + len(chosen)),
+        "ordinal": state.n_suggested + len(chosen),
         "near": near,
     }
 
@@ -107,12 +115,38 @@ class Chooser:
             data_version=state.data_version,
             ordinal=ordinal,
         )
-        self._chosen.append(suggestion)
-        # The next one moves from here, and one client's steps are chained.
-        self._state = replace(
-            state, last_at={**state.last_at, self._wish.client_id: state.candidates.position(candidate)}
-        )
+        self._choose(suggestion)
         return ""
+
+    def _choose(self, suggestion: Suggestion) -> None:
+        self._chosen.append(suggestion)
+        state = self._state
+        if state.spec.limits.max_step:
+            # The next one moves from here, and one client's steps are chained.
+            assert state.candidates is not None
+            at = state.candidates.position(suggestion.candidate)
+            self._state = replace(state, last_at={**state.last_at, self._wish.client_id: at})
+
+    def take_again(self, suggestions: Iterable[Suggestion]) -> None:
+        """Choose those of an earlier choice that the guard still allows, numbered and placed as the state now is."""
+        state = self._state
+        assert state.candidates is not None and state.frame is not None
+        for s in suggestions:
+            if self.missing and not violation(self._state, self._mask, s.candidate, self._wish.client_id):
+                y, x = state.frame.to_instrument(*state.candidates.position(s.candidate))
+                # A gap in the numbers would give the next suggestion an id that is taken.
+                ordinal = state.n_suggested + len(self._chosen) + 1
+                self._choose(replace(s, id=f"s{ordinal}", ordinal=ordinal, y=y, x=x))
+
+    @property
+    def chosen(self) -> tuple[Suggestion, ...]:
+        """What was chosen so far."""
+        return tuple(self._chosen)
+
+    def plan_request(self) -> dict[str, Any]:
+        """Return the payload that asks the model for what is missing."""
+        chosen = [s.candidate for s in self._chosen]
+        return plan_request(self._state, self.missing, self._wish.client_id, chosen)
 
     def take_seeds(self) -> None:
         """Choose what is left of the seed design, in order."""
@@ -132,12 +166,11 @@ class Chooser:
 
     def fill_space(self) -> None:
         """Choose evenly spread points without a model."""
-        if self.missing == 0:
-            return
-        for candidate in space_filling(self._state):
-            if self.missing == 0:
-                return
-            self.take(candidate, Source.FALLBACK)
+        is_found = True
+        while self.missing and is_found:
+            # Each point starts anew: what may follow depends on where the one before it is.
+            filling = space_filling(self._state, self._mask, self._wish.client_id)
+            is_found = any(not self.take(candidate, Source.FALLBACK) for candidate in filling)
 
     def finish(self, compute_s: float) -> Picks:
         """Return what was chosen, with the reason when it is too little."""
@@ -182,19 +215,21 @@ async def choose(
     chooser = Chooser(state, mask, wish)
     chooser.take_seeds()
     if chooser.missing:
-        await _from_model(chooser, state, wish, modeller, asked)
+        await _from_model(chooser, wish, modeller, asked)
     if chooser.missing:
         chooser.fill_space()
     return chooser.finish(time.perf_counter() - started)
 
 
-async def _from_model(chooser: Chooser, state: Campaign, wish: Wish, modeller: Modeller, asked: Reply | None) -> None:
+async def _from_model(chooser: Chooser, wish: Wish, modeller: Modeller, asked: Reply | None) -> None:
     try:
         if not modeller.is_ready:
             loading = modeller.wake()
             await asyncio.wait([loading], timeout=max(0.0, wish.deadline - time.monotonic()))
+            if asked is not None and asked.done() and asked.exception() is not None:
+                asked = None
         if asked is None:
-            asked = modeller.ask("suggest", **plan_request(state, chooser.missing, wish.client_id))
+            asked = modeller.ask("suggest", **chooser.plan_request())
         done, _ = await asyncio.wait([asked], timeout=max(0.0, wish.deadline - time.monotonic()))
         if done:
             reply = asked.result()
@@ -210,3 +245,43 @@ async def _from_model(chooser: Chooser, state: Campaign, wish: Wish, modeller: M
     if modeller.fit_problem:
         chooser.degraded.append(modeller.fit_problem)
     chooser.take_rows(modeller.spares, Source.PREFETCH)
+
+
+def confirmed(
+    state: Campaign, mask: NDArray[np.bool_] | None, picks: Picks, wish: Wish, n_asked: int
+) -> tuple[Picks, StopReport | None]:
+    """Return what may still be leased, just before it is: the guard's last look.
+
+    While the model was thinking the operator may have paused, tightened the limits or moved the frame, and others may
+    have measured.
+
+    Args:
+        state: The campaign that the lease will meet.
+        mask: (y, x) where probing is allowed; None: everywhere.
+        picks: Chosen for an earlier state.
+        wish: That they were chosen for.
+        n_asked: How many points the client asked for; the wish may be smaller.
+    """
+    stop = status_stop(state)
+    if stop is not None:
+        return replace(picks, suggestions=()), stop
+    room, spent = budget_stop(state)
+    now = Chooser(state, mask, replace(wish, count=len(picks.suggestions) if room is None else room))
+    now.take_again(picks.suggestions)
+    n, kept = len(now.chosen), replace(picks, suggestions=now.chosen)
+    if n == n_asked:
+        return kept, None
+    if picks.stop is not None:
+        return kept, picks.stop
+    if room is not None and room <= n:
+        return kept, spent or budget_shortage(state, n_asked, n)
+    if n == wish.count and state.spec.limits.max_rate_hz:
+        return kept, too_fast(state.spec.limits.max_rate_hz, 1.0 / state.spec.limits.max_rate_hz)
+    return kept, StopReport(StopCause.NO_CANDIDATES, "points were taken or forbidden meanwhile; ask again", False, 0.1)
+
+
+def too_fast(rate_hz: float, wait_s: float) -> StopReport:
+    """Return the report of a rate limit."""
+    return StopReport(
+        StopCause.RATE, f"at most {rate_hz:g} suggestions a second; ask again in {wait_s:.3f} s", False, wait_s
+    )

@@ -52,13 +52,13 @@ class Holder(Protocol):
 class InlineMind:
     """A brain in this process, for notebooks and tests."""
 
-    is_alive = True
     n_waiting = 0
 
     def __init__(self) -> None:
         """Make a brain of its own."""
         from probescout.runtime.brain import Brain
 
+        self.is_alive = True
         self._brain = Brain()
 
     def ask(self, op: str, **payload: Any) -> Reply:
@@ -75,10 +75,12 @@ class InlineMind:
         return reply
 
     async def stop(self) -> None:
-        """Nothing to end."""
+        """Forget it."""
+        self.is_alive = False
 
     async def kill(self) -> None:
-        """Nothing to end."""
+        """Forget it, so that the next use makes a fresh one."""
+        self.is_alive = False
 
 
 def _as_seen_by_a_worker(payload: dict[str, Any]) -> dict[str, Any]:
@@ -145,7 +147,14 @@ class Seats:
     async def _ready(self) -> Mind:
         self.warm()
         assert self._spare is not None
-        mind = await self._spare
+        try:
+            # Shielded: a campaign that no longer waits must not take the spare one from the others.
+            mind = await asyncio.shield(self._spare)
+        except OSError as error:
+            self._spare = None
+            raise Unavailable(
+                Reason.WORKER_UNAVAILABLE, f"no worker process could be started: {error}; trying again at the next call"
+            ) from error
         if not mind.is_alive:
             self._spare = None
             return await self._ready()
@@ -176,9 +185,10 @@ class Seats:
     async def close(self) -> None:
         """End all minds."""
         if self._spare is not None:
-            mind = await self._spare
-            self._spare = None
-            await mind.stop()
+            [spare], self._spare = [self._spare], None
+            await asyncio.wait([spare])
+            if spare.exception() is None:
+                await spare.result().stop()
         for holder in list(self._taken):
             await self.give_back(holder)
 

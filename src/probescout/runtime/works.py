@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from probescout.core.admission import Expectation
 from probescout.core.campaign import Instruction, LoadFrame, Reconfigure, Relearn, Rescore
 from probescout.core.clock import Clock
-from probescout.core.events import Returned
+from probescout.core.events import Event, Leased, Observed, Renewed, Returned, Updated
+from probescout.core.ports import Receipt
 from probescout.core.specs import CampaignSpec
 from probescout.core.state import Campaign
 from probescout.runtime.leases import Leases
-from probescout.runtime.ledger import Change, Commit, Ledger, MakeReceipt, load_array
-from probescout.runtime.modeller import SYSTEM, Modeller
+from probescout.runtime.ledger import Change, Commit, Decide, Ledger, MakeReceipt, load_array
+from probescout.runtime.minding import SYSTEM
+from probescout.runtime.modeller import Modeller
 from probescout.runtime.seats import FitPool, Seats
 from probescout.runtime.settings import Settings
 
@@ -52,8 +54,8 @@ class CampaignWorks:
         self._plan_lock = asyncio.Lock()
         self._last_lease = -float("inf")
         self._mask: NDArray[np.bool_] | None = None
-        self._work: set[asyncio.Task[None]] = set()
         self._load_mask()
+        ledger.on_commit = self._follow
         # After a restart nobody knows how long clients have waited: every lease gets one full period of grace.
         self.leases.grant(self.state.suggestions[name] for name in self.state.pending)
 
@@ -68,44 +70,57 @@ class CampaignWorks:
             self._mask = load_array(self.ledger.blobs, frame.added.mask).astype(bool)
 
     async def _expire(self, names: tuple[str, ...]) -> None:
-        still = tuple(n for n in names if n in self.state.pending)
-        if still:
-            await self._commit([Change(Returned(still, is_expired=True, reason="the lease ran out"))], Caller(SYSTEM))
+        def decide(state: Campaign) -> list[Change]:
+            # Measured, released or renewed while earlier commits were written?
+            still = tuple(n for n in names if n in state.pending and not self.leases.left(n))
+            return [Change(Returned(still, is_expired=True, reason="the lease ran out"))] if still else []
 
-    async def _commit(self, changes: list[Change], caller: Caller, facts: Facts | None = None) -> Commit:
-        receipt = caller.receipt(facts or {}) if caller.receipt is not None else None
-        commit = await self.ledger.commit(changes, principal=caller.principal, receipt=receipt)
-        for instruction in commit.instructions:
+        await self._commit(decide, Caller(SYSTEM))
+
+    async def _commit(
+        self, changes: Sequence[Change] | Decide, caller: Caller, facts: Callable[[], Facts] = dict
+    ) -> Commit:
+        """Commit; `facts` are asked for the receipt once the changes are decided."""
+        make = caller.receipt
+
+        def receipt(seq: int, state: Campaign) -> Receipt:
+            assert make is not None
+            return make(facts())(seq, state)
+
+        return await self.ledger.commit(changes, principal=caller.principal, receipt=receipt if make else None)
+
+    def _follow(self, events: Sequence[Event], instructions: Sequence[Instruction]) -> None:
+        """Keep leases and model in step with what was committed, by whomever."""
+        for event in events:
+            if isinstance(event, Leased):
+                self.leases.grant(event.suggestions)
+                self._last_lease = self._clock.monotonic()
+            elif isinstance(event, Renewed):
+                self.leases.grant(self.state.suggestions[n] for n in event.suggestions if n in self.state.pending)
+            elif isinstance(event, Returned):
+                self.leases.drop(event.suggestions)
+            elif isinstance(event, Updated):
+                # What the new scalarizer takes is asked again before the next data are admitted.
+                self._expect = None
+            elif isinstance(event, Observed):
+                self.leases.drop([event.observation.suggestion])
+        for instruction in instructions:
             self._obey(instruction)
-        return commit
 
     def _obey(self, instruction: Instruction) -> None:
         if isinstance(instruction, LoadFrame):
             self._load_mask()
             self.modeller.wake()
-            return
-        deeds = {
-            Rescore: self.modeller.rescore,
-            Relearn: self.modeller.relearn,
-            Reconfigure: self.modeller.reconfigure,
-        }
-        deed = deeds.get(type(instruction))
-        if deed is not None:
-            task = asyncio.create_task(deed())
-            self._work.add(task)
-            task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._work.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            # What failed half-way is done anew from the journal.
-            self.modeller.wake()
+        elif isinstance(instruction, Rescore):
+            self.modeller.rescore()
+        elif isinstance(instruction, Relearn):
+            self.modeller.relearn()
+        elif isinstance(instruction, Reconfigure):
+            self.modeller.reconfigure()
 
     async def close(self) -> None:
         """Finish what is under way and release the journal."""
         self.leases.close()
-        if self._work:
-            await asyncio.wait(self._work, timeout=5.0)
         await self.modeller.sleep()
         self.ledger.close()
 
