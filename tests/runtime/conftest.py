@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import types
 import uuid
@@ -17,6 +18,7 @@ from probescout.core import registry
 from probescout.core.errors import Reason, Unavailable
 from probescout.core.events import FrameAdded
 from probescout.core.geometry import pixel_centers
+from probescout.core.jsonable import to_json
 from probescout.core.leasing import seed_candidates
 from probescout.core.observations import Observation, SignalRecord
 from probescout.core.registry import PLANNERS, SCALARIZERS
@@ -195,3 +197,38 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, type], N
         extra.append(EntryPoint(name, f"{module.__name__}:Plugin", group))
 
     return add
+
+
+def model_rows(driver: Any) -> list[list[float]]:
+    """Return what the model was taught, as it says itself."""
+    return sorted(driver.modeller.ask("state").result()["taught"])
+
+
+def journal_rows(driver: Any) -> list[list[float]]:
+    return sorted([o.candidate, o.target, o.target_variance] for o in driver.state.observations.values() if o.is_taught)
+
+
+def written(state: Any) -> str:
+    """Return a whole state as text, in which NaN equals itself and the order of parameters does not count."""
+    return json.dumps(to_json(state), sort_keys=True, default=sorted)
+
+
+def assert_model_knows_the_journal(driver: Any) -> None:
+    np.testing.assert_array_equal(np.array(model_rows(driver)), np.array(journal_rows(driver)))
+
+
+async def settled(driver: Any) -> None:
+    """Wait until nothing but a (never-ending) fit is under way."""
+    work = driver.modeller
+
+    def is_settled() -> bool:
+        return work.is_ready and work._tasks <= {work._fitting} and work._mind.n_waiting == 0
+
+    await until(is_settled)
+
+
+def rows(driver: Any) -> tuple[list, list]:
+    """Return what the model was taught and what the journal holds."""
+    known = sorted(driver.modeller.ask("state").result()["taught"])
+    held = [[o.candidate, o.target, o.target_variance] for o in driver.state.observations.values() if o.is_taught]
+    return known, sorted(held)

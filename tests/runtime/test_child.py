@@ -68,7 +68,9 @@ def test_a_hanging_worker_holds_up_nobody_else(lab: Any) -> None:
         with pytest.raises(Overloaded) as caught:
             hung.ask("validate", **VALID)
         assert caught.value.reason is Reason.QUEUE_FULL
-        assert (await sound.ask("validate", **VALID))["axis_unit"] == (await sound.ask("validate", **VALID))["axis_unit"]
+        assert (await sound.ask("validate", **VALID))["axis_unit"] == (await sound.ask("validate", **VALID))[
+            "axis_unit"
+        ]
         assert not any(w.done() for w in waiting) and hung.is_alive
         os.kill(hung.pid, signal.SIGCONT)
         assert len(await asyncio.gather(*waiting)) == MAX_QUEUED, "it answers all, in order, when it goes on"

@@ -176,7 +176,7 @@ def test_a_stopped_worker_does_not_hold_up_the_end(lab: Any, live: Any, monkeypa
     live(work)
 
 
-SUICIDE = '''
+SUICIDE = """
 import os, signal
 class Plugin:
     name, summary, needs_model = "suicide", "Ends its process at a certain signal.", False
@@ -187,7 +187,7 @@ class Plugin:
         if spectrum.values[0] == 666:
             os.kill(os.getpid(), signal.SIGKILL)
         return Scalar(float(spectrum.values.sum()), 1.0, "counts")
-'''
+"""
 
 
 def test_a_signal_that_kills_its_scalarizer_is_given_up(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import uuid
 from collections import deque
 from typing import Deque, List, Optional, Sequence
 
 from probescout_client.errors import NotFound, Unavailable, WrongState
 from probescout_client.leases import STALE_REASONS, LeaseKeeper
-from probescout_client.points import Point
+from probescout_client.points import Point, to_point
 from probescout_client.session import Session
 from probescout_client.wire.v1 import probescout_pb2 as pb
 
@@ -44,6 +45,28 @@ class HeldPoints:
         self._keeper.add(point, granted_at)
         with self._lock:
             self._queue.append(point)
+
+    def adopt(self, give_up_after_s: Optional[float]) -> int:
+        """Take over what this client still holds from before it crashed; return how many points.
+
+        Raises:
+            ProbescoutError: As the server answers; Unavailable when given up. Nothing is taken over then.
+        """
+        session, asked_at = self._session, time.monotonic()
+        request = pb.ListSuggestionsRequest(campaign=session.campaign, page_size=100, state=pb.SUGGESTION_STATE_PENDING)
+        points = []
+        while True:
+            reply = session.call("ListSuggestions", request, give_up_after_s)
+            ours = [s for s in reply.suggestions if s.client_id == session.client_id and s.lease_token]
+            points += [to_point(suggestion) for suggestion in ours]
+            if not reply.next_page_token:
+                break
+            request.page_token = reply.next_page_token
+        for point in points:
+            self.put(point, asked_at)
+        if points:
+            log.info("%d points are taken over from before the crash", len(points))
+        return len(points)
 
     def take(self) -> Optional[Point]:
         """Return the oldest point whose lease is good: one that ran out may be another instrument's by now."""

@@ -31,7 +31,8 @@ def connect(
         ca_file: PEM file of the authorities to trust; None: those of the system.
         cert_file: PEM file of this client's certificate, for mutual TLS.
         key_file: PEM file of its key.
-        client_id: Name of this instrument; None: the name of this computer. Give one to each instrument of a computer.
+        client_id: Name of this instrument; None: the name of this computer with a mark that is kept in the outbox
+            folder, one for each process. Give one to each instrument of a computer.
         outbox: Folder in which measurements wait for acknowledgement; None: $PROBESCOUT_OUTBOX or
             ~/.probescout/outbox.
         timeout_s: Time that one attempt of a call may take.

@@ -10,6 +10,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tupl
 from probescout_client.blobs import with_blob
 from probescout_client.connection import Connection
 from probescout_client.errors import AlreadyExists
+from probescout_client.identity import Identity
 from probescout_client.outbox import Outbox, default_root
 from probescout_client.points import Budget
 from probescout_client.run import Run
@@ -41,9 +42,9 @@ class Planner:
         """Use an open connection; see `connect`."""
         self._connection = connection
         self._outbox_root = outbox or default_root()
-        self._has_own_name = client_id is not None
+        self._own_name = client_id
         self.client_id = client_id or socket.gethostname()
-        """Name of this instrument."""
+        """Name of this instrument; without one of its own, each run adds a mark that is kept in its outbox folder."""
         self._runs: List[Run] = []
 
     def __enter__(self) -> "Planner":
@@ -189,8 +190,9 @@ class Planner:
     ) -> Run:
         """Take part in a campaign that exists, after a crash of this client or beside another.
 
-        Measurements left in the outbox are sent first. With an own `client_id`, points that this client still holds are
-        handed out again.
+        Measurements left in the outbox are sent first. Points that a killed process of this computer still holds are
+        handed out again, by the first run that asks for points; those of a living one are its own. A client with an own
+        `client_id` takes back whatever is held under it.
 
         Args:
             campaign: Its id or name.
@@ -247,15 +249,21 @@ class Planner:
         if frame is not None and not found.frames:
             found.version.CopyFrom(self._add_frame(found.name, frame).version)
         outbox = self._outbox(found.name)
-        run = self._run(found, outbox, safety, options)
+        run = self._run(found, outbox, safety, options, is_resumed=True)
         run.confirm_history(outbox.last_version())
         run.flush(self._connection.patience_s)
-        if self._has_own_name:
-            run.adopt(run.suggestions("pending"))
         return run
 
-    def _run(self, campaign: pb.Campaign, outbox: Outbox, safety: SafetyLimits, options: RunOptions) -> Run:
-        run = Run(self._connection, campaign, self.client_id, outbox, options, safety)
+    def _run(
+        self,
+        campaign: pb.Campaign,
+        outbox: Outbox,
+        safety: SafetyLimits,
+        options: RunOptions,
+        is_resumed: bool = False,
+    ) -> Run:
+        identity = Identity(outbox.folder, self._own_name)
+        run = Run(self._connection, campaign, identity, outbox, options, safety, is_resumed)
         self._runs.append(run)
         return run
 

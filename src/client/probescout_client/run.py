@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from typing import Any, Iterable, Iterator, Optional, Sequence, Tuple
+from typing import Any, Iterator, Optional, Sequence, Tuple
 
 from probescout_client.connection import Connection
 from probescout_client.courier import Courier
 from probescout_client.errors import InvalidInput, ProbescoutError, SafetyError, Unavailable
 from probescout_client.held import RELEASE_PATIENCE_S, HeldPoints
+from probescout_client.identity import Identity
 from probescout_client.leases import LeaseKeeper
 from probescout_client.measurements import add_spectrum, add_value, to_observation
 from probescout_client.outbox import Outbox
@@ -45,28 +46,31 @@ class Run(Steering):
         self,
         connection: Connection,
         campaign: pb.Campaign,
-        client_id: str,
+        identity: Identity,
         outbox: Outbox,
         options: Optional[RunOptions] = None,
         safety: Optional[SafetyLimits] = None,
+        is_resumed: bool = False,
     ) -> None:
         """Take part in a campaign; use Planner.start or Planner.resume instead.
 
         Args:
             connection: Link to the server.
             campaign: As created or read.
-            client_id: Name of this instrument.
+            identity: Under which it holds leases; closed with the run.
             outbox: Where its measurements wait for acknowledgement.
             options: How the run behaves on this computer.
             safety: Limits on top of those that the campaign declares.
+            is_resumed: Whether leases from before a crash may be left, to be handed out first.
         """
-        super().__init__(Session(connection, campaign, client_id, options or RunOptions()))
+        super().__init__(Session(connection, campaign, identity, options or RunOptions()))
         self.limits = (safety or SafetyLimits()).merged(from_limits(campaign.spec.limits))
         self._keeper = LeaseKeeper(self._session, self._on_contact)
         self._courier = Courier(self._session, outbox, self._keeper.drop)
         self._held = HeldPoints(self._session, self._keeper)
         self._previous: Optional[Tuple[float, float]] = None
         self._stop: Optional[StopReport] = None
+        self._is_adopting = is_resumed
         if self._session.options.park_after_s is not None:
             self._keeper.start()
 
@@ -107,6 +111,9 @@ class Run(Steering):
             if session.is_paused:
                 self._await_resume()
                 continue
+            if self._is_adopting:
+                self._held.adopt(session.options.give_up_after_s)
+                self._is_adopting = False
             point = self._held.take()
             if point is not None:
                 self._check(point)
@@ -203,15 +210,6 @@ class Run(Steering):
         """
         self.limits.check(y, x, self._previous)
 
-    def adopt(self, suggestions: Iterable[pb.Suggestion]) -> int:
-        """Take over leases that this client held before it crashed; return how many."""
-        now, n = time.monotonic(), 0
-        for suggestion in suggestions:
-            if suggestion.client_id == self._session.client_id and suggestion.lease_token:
-                self._held.put(to_point(suggestion), now)
-                n += 1
-        return n
-
     @property
     def n_waiting(self) -> int:
         """Number of measurements in the outbox that the server has not acknowledged."""
@@ -239,6 +237,7 @@ class Run(Steering):
         self.release_all("the client closed")
         self._session.close()
         self._keeper.close()
+        self._session.identity.close()
 
     def _unmeasured(self, point: Point, message: str, status: pb.ObservationStatus, details: Any) -> Told:
         observation = to_observation(self.name, point, self._session.client_id, **details)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Callable, Optional
 
 from probescout_client.connection import Connection
+from probescout_client.identity import Identity
 from probescout_client.points import StopReport, word
 from probescout_client.wire.v1 import probescout_pb2 as pb
 
@@ -42,19 +43,19 @@ class RunOptions:
 class Session:
     """Campaign, newest state of its journal, its status and the switches to end waiting."""
 
-    def __init__(self, connection: Connection, campaign: pb.Campaign, client_id: str, options: RunOptions) -> None:
+    def __init__(self, connection: Connection, campaign: pb.Campaign, identity: Identity, options: RunOptions) -> None:
         """Begin with what the server has just told.
 
         Args:
             connection: Link to the server.
             campaign: As created or read.
-            client_id: Name of this instrument.
+            identity: Under which leases are held.
             options: How the run behaves here.
         """
         self.connection = connection
         self.campaign = campaign.name
         self.scalarizer = campaign.spec.scalarizer.name
-        self.client_id = client_id
+        self.identity = identity
         self.options = options
         self.closed = threading.Event()
         self.is_offline = False
@@ -67,6 +68,11 @@ class Session:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._failure: Optional[BaseException] = None
+
+    @property
+    def client_id(self) -> str:
+        """Name of this instrument."""
+        return self.identity.client_id
 
     @property
     def is_paused(self) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,8 +59,21 @@ class Asking(CampaignWorks):
         self._check_ask(ask)
         # The patience begins now: those who wait in line must not add up theirs.
         deadline = self._deadline(ask)
-        async with self._plan_lock:
+        async with self._turn(deadline):
             return await self._hand_out(ask, deadline, caller)
+
+    @asynccontextmanager
+    async def _turn(self, deadline: float) -> AsyncIterator[None]:
+        """Wait for one's turn at the model, but no longer than the deadline: then one is answered without it."""
+        try:
+            await asyncio.wait_for(self._plan_lock.acquire(), max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            yield
+            return
+        try:
+            yield
+        finally:
+            self._plan_lock.release()
 
     def _deadline(self, ask: Ask) -> float:
         return time.monotonic() + (ask.compute_budget_s or self._settings.compute_budget_s)
@@ -89,7 +104,7 @@ class Asking(CampaignWorks):
         def decide(state: Campaign) -> list[Change]:
             nonlocal picks, stop
             if wish is not None:
-                picks, stop = confirmed(state, self._mask, picks, wish, ask.count)
+                picks, stop = confirmed(state, self._mask, picks, wish, ask.count, self.modeller.spares)
             score = self.modeller.scored(state, *first) if first is not None else None
             changes = [Change(score)] if score is not None else []
             return [*changes, Change(Leased(picks.suggestions))] if picks.suggestions else changes

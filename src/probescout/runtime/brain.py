@@ -103,7 +103,7 @@ class Brain:
 
     def _configure(self, message: Message) -> dict[str, Any]:
         spec = from_json(CampaignSpec, message["spec"])
-        turned = self._spec is not None and spec.is_minimizing != self._spec.is_minimizing
+        is_other_model = self._spec is not None and _model_parts(spec) != _model_parts(self._spec)
         self._scalarizer = build_scalarizer({"name": spec.scalarizer.name, "params": spec.scalarizer.params})
         self._policy = build(
             "probescout.planners", {"name": spec.policy.name, "params": spec.policy.params}, field="spec.policy"
@@ -111,8 +111,9 @@ class Brain:
         self._spec = spec
         if self._set is not None:
             self._allowed = allowed(spec.limits, self._mask, self._positions)
-        if turned and self._features is not None:
+        if is_other_model and self._features is not None:
             self._committee = self._new_committee(self._features)
+            self._rebuild(self._taught)
         return {}
 
     def _load(self, message: Message) -> dict[str, Any]:
@@ -133,7 +134,7 @@ class Brain:
         self._values, self._fresh = set(), {}
         rows = [[float(v) for v in row] for row in message["taught"]]
         snapshot = message.get("snapshot")
-        if snapshot is not None and _same_rows(rows[: len(snapshot["taught"])], snapshot["taught"]):
+        if snapshot is not None and _is_of(snapshot, rows):
             known = len(snapshot["taught"])
             self._committee = Committee.restore(self._features, snapshot["state"])
             self._signed(rows[:known])
@@ -300,6 +301,16 @@ def build_scalarizer(spec: Mapping[str, Any]) -> Scalarizer | None:
     return scalarizer
 
 
-def _same_rows(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> bool:
-    """Return whether two tables of (candidate, value, variance) are equal; unknown variances (NaN) are."""
-    return len(a) == len(b) and np.array_equal(np.asarray(a, float), np.asarray(b, float), equal_nan=True)
+def _model_parts(spec: CampaignSpec) -> tuple[bool, bool]:
+    """Return what of a spec a committee is built for; when it changes, another one learns the same targets."""
+    return spec.is_minimizing, spec.is_deep_member_disabled
+
+
+def _is_of(snapshot: Mapping[str, Any], rows: Sequence[Sequence[float]]) -> bool:
+    """Return whether a snapshot has learnt exactly the first of these rows of (candidate, value, variance)."""
+    taught = snapshot["taught"]
+    if len(taught) > len(rows) or snapshot["state"]["n_observed"] != len(taught):
+        return False
+    known = np.asarray(rows[: len(taught)], float).reshape(-1, 3)
+    # Unknown variances are NaN.
+    return np.array_equal(known, np.asarray(taught, float).reshape(-1, 3), equal_nan=True)

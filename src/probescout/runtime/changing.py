@@ -37,12 +37,16 @@ class Changing(CampaignWorks):
     async def update_frame(
         self, frame: str, affine: Affine, covariance: tuple[float, ...], reason: str, caller: Caller
     ) -> None:
-        """Take a drift correction.
+        """Take a drift correction; leases that drifted out of the frame end.
 
         Raises:
             As `core.changes.revise_frame`.
         """
-        await self._commit(lambda state: [Change(revise_frame(state, frame, affine, covariance, reason))], caller)
+
+        def decide(state: Campaign) -> list[Change]:
+            return [Change(e) for e in revise_frame(state, frame, affine, covariance, reason, self._mask)]
+
+        await self._commit(decide, caller)
 
     async def control(self, action: Control, reason: str, caller: Caller) -> None:
         """Pause, resume, stop or abort.
@@ -53,18 +57,18 @@ class Changing(CampaignWorks):
         await self._commit(lambda state: [Change(e) for e in control(state, action, reason)], caller)
 
     async def update(self, new: CampaignSpec, mask: tuple[str, ...], etag: str, reason: str, caller: Caller) -> None:
-        """Take changed fields of the spec.
+        """Take changed fields of the spec; leases that the new limits forbid end.
 
         Raises:
             As `core.changes.update`; plug-ins that cannot be built are refused too.
         """
-        event = update(self.state, new, mask, etag, reason)
+        event, *_ = update(self.state, new, mask, etag, reason)
         expect = self._expect
         if {"scalarizer", "policy"} & set(event.changed):
             expect = await expectation(self._seats, event.spec)
 
         def decide(state: Campaign) -> list[Change]:
-            return [Change(update(state, new, mask, etag, reason))]
+            return [Change(e) for e in update(state, new, mask, etag, reason, self._mask)]
 
         await self._commit(decide, caller)
         self._expect = expect

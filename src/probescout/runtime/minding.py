@@ -48,7 +48,20 @@ class Minder(ABC):
         """Positions that it would propose next, kept for when it is late."""
         self.fit_problem = ""
         """Why the last fit failed; empty when it did not."""
+        self.rescoring: asyncio.Task[None] | None = None
+        """Recomputes all targets after a change of scalarizer; until it ends the model knows old ones."""
         self.last_asked = time.monotonic()
+
+    @property
+    def is_rescoring(self) -> bool:
+        """Whether the model still knows targets of an earlier scalarizer."""
+        return self.rescoring is not None and not self.rescoring.done()
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the model that is in use; empty when nothing is."""
+        stale = "the targets are being recomputed after a change of the scalarizer" if self.is_rescoring else ""
+        return [p for p in (self.fit_problem, stale) if p]
 
     @property
     def is_idle(self) -> bool:

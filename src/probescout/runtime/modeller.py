@@ -183,6 +183,7 @@ class Modeller(Minder):
         """Scalarize all stored signals anew and rebuild the model from the new targets."""
         self._era += 1
         self._asked = set()
+        self.spares = []
         if self._mind is None or not self._mind.is_alive:
             self.catch_up()
             return
@@ -190,34 +191,35 @@ class Modeller(Minder):
         async def work(configured: Reply) -> None:
             await configured
             await self.score_pending(is_taught=False)
-            self.relearn()
+            await self._relearn()
 
-        self._do(lambda: work(self._send("configure", spec=self._spec())))
+        self.rescoring = self._do(lambda: work(self._send("configure", spec=self._spec())))
 
     def relearn(self) -> None:
         """Rebuild the model from the stored targets and from those that are on their way into the journal."""
-        if self._mind is None or not self._mind.is_alive:
-            return
+        if self._mind is not None and self._mind.is_alive:
+            self._do(lambda: _wait(self._relearn()))
+
+    def _relearn(self) -> Reply:
         known = self._ledger.state.observations
         on_their_way = [
             name for name in self._asked if name not in known or known[name].score_state is ScoreState.PENDING
         ]
-        self._do(lambda: _wait(self._send("relearn", taught=self._taught(), keep=sorted(on_their_way))))
+        return self._send("relearn", taught=self._taught(), keep=sorted(on_their_way))
 
     def reconfigure(self) -> None:
         """Tell the model of a changed spec."""
         if self._mind is not None and self._mind.is_alive:
             self._do(lambda: _wait(self._send("configure", spec=self._spec())))
 
-    def _do(self, start: Any) -> None:
+    def _do(self, start: Any) -> asyncio.Task[None]:
         """Start a deed now; a mind that fails in it is replaced, and does it anew from the journal."""
         mind = self._mind
         try:
             deed = start()
         except ProbescoutError as error:
             _log.warning("campaign %s: %s", self._ledger.state.id, error)
-            self._spawn(self._renew(mind))
-            return
+            return self._spawn(self._renew(mind))
 
         async def work() -> None:
             try:
@@ -226,7 +228,7 @@ class Modeller(Minder):
                 _log.warning("campaign %s: %s", self._ledger.state.id, error)
                 await self._renew(mind)
 
-        self._spawn(work())
+        return self._spawn(work())
 
 
 async def _wait(reply: Reply) -> None:

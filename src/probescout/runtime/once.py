@@ -108,6 +108,15 @@ class Once:
         while self._running:
             await asyncio.wait([task for _, task in self._running.values()])
 
+    async def end(self, patience_s: float) -> None:
+        """Wait so long, then cancel what is still under way; what it has committed stays."""
+        tasks = [task for _, task in self._running.values()]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=patience_s)
+            for task in late:
+                task.cancel()
+        await self.idle()
+
 
 async def _as_coroutine(work: Callable[[], Awaitable[T]]) -> T:
     return await work()

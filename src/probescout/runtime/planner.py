@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from probescout.core.clock import Clock, SystemClock
-from probescout.core.errors import AlreadyExists, HistoryMismatch, NotFound, ProbescoutError, Reason
+from probescout.core.errors import (
+    AlreadyExists,
+    HistoryMismatch,
+    NotFound,
+    ProbescoutError,
+    Reason,
+    Unavailable,
+    WrongState,
+)
 from probescout.core.events import Created
 from probescout.core.observations import ScoreState
 from probescout.core.ports import BlobStore, EventStore
@@ -24,6 +32,8 @@ from probescout.store.blobs import Blobs
 from probescout.store.journal import Journal
 from probescout.store.memory import MemoryBlobs, MemoryJournal
 
+PATIENCE_S = 2.0
+"""How long a call may still wait for its model when the planner closes."""
 _log = logging.getLogger(__name__)
 
 
@@ -58,18 +68,26 @@ class Planner:
     async def start(self) -> None:
         """Recover every campaign on disk, and warm the worker and the fit pool.
 
-        A campaign whose journal is damaged does not keep the others from starting; its calls say what is wrong.
+        A campaign that cannot be opened does not keep the others from starting; its calls say what is wrong.
         """
         loop = asyncio.get_running_loop()
         if self._root is not None:
-            self._root.mkdir(parents=True, exist_ok=True)
+            try:
+                self._root.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise Unavailable(
+                    Reason.STORE_UNAVAILABLE, f"{self._root}: {error}; choose another --data", field="--data"
+                ) from error
             for directory in sorted(p for p in self._root.iterdir() if p.is_dir()):
                 try:
                     ledger = await loop.run_in_executor(None, self._recover, directory)
                     if ledger is not None:
                         self._seat(ledger)
-                except (HistoryMismatch, NotFound) as error:
-                    _log.error("campaign %s is damaged: %s", directory.name, error)
+                except WrongState:
+                    # Another server works on this directory.
+                    raise
+                except ProbescoutError as error:
+                    _log.error("campaign %s cannot be opened: %s", directory.name, error)
                     self._damaged[directory.name] = error
         self.seats.warm()
         await self.pool.warm()
@@ -85,6 +103,12 @@ class Planner:
             return None
         blobs = Blobs.open(directory, max_blob_bytes=self.settings.max_blob_bytes)
         ledger = Ledger.recover(store, blobs, self.clock)
+        if ledger.state.id != directory.name:
+            ledger.close()
+            raise HistoryMismatch(
+                Reason.HISTORY_MISMATCH,
+                f"the directory holds a copy of campaign '{ledger.state.id}'; move it away, or give it back that name",
+            )
         ledger.directory = directory
         return ledger
 
@@ -147,14 +171,16 @@ class Planner:
 
         Raises:
             NotFound: CAMPAIGN_NOT_FOUND.
-            HistoryMismatch: Its journal is damaged.
+            ProbescoutError: It could not be opened when the server started.
         """
         if name in self._desks:
             return self._desks[name]
         if name in self._damaged:
             error = self._damaged[name]
-            raise HistoryMismatch(
-                error.reason, f"campaign '{name}': {error.message}; `probescout inspect` shows what can be read"
+            raise type(error)(
+                error.reason,
+                f"campaign '{name}' could not be opened when the server started: {error.message}; `probescout inspect` "
+                "shows what can be read. Mend it, then start the server again",
             )
         raise NotFound(
             Reason.CAMPAIGN_NOT_FOUND, f"there is no campaign '{name[:80]}'; ListCampaigns names them", field=field
@@ -166,8 +192,16 @@ class Planner:
 
     async def close(self) -> None:
         """Finish what is under way, then release everything."""
-        for desk in self._desks.values():
-            await desk.once.idle()
-            await desk.driver.close()
+        await asyncio.gather(*(_close(desk) for desk in self._desks.values()))
         await self.seats.close()
         await self.pool.close()
+
+
+async def _close(desk: Desk) -> None:
+    """End one campaign; a call that waits for a model that hangs is answered without it."""
+    try:
+        await asyncio.wait_for(desk.once.idle(), PATIENCE_S)
+    except TimeoutError:
+        await desk.driver.modeller.poison()
+        await desk.once.end(PATIENCE_S)
+    await desk.driver.close()

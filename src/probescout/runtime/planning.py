@@ -22,6 +22,7 @@ from probescout.core.leasing import (
     StopReport,
     budget_shortage,
     budget_stop,
+    shortage,
     space_filling,
     status_stop,
     violation,
@@ -168,15 +169,18 @@ class Chooser:
         """Choose evenly spread points without a model."""
         is_found = True
         while self.missing and is_found:
-            # Each point starts anew: what may follow depends on where the one before it is.
-            filling = space_filling(self._state, self._mask, self._wish.client_id)
-            is_found = any(not self.take(candidate, Source.FALLBACK) for candidate in filling)
+            is_found = False
+            for candidate in space_filling(self._state, self._mask, self._wish.client_id):
+                is_found |= not self.take(candidate, Source.FALLBACK)
+                # With a step limit what may follow depends on where this one is, so that the filling starts anew.
+                if not self.missing or (is_found and self._state.spec.limits.max_step):
+                    break
 
     def finish(self, compute_s: float) -> Picks:
         """Return what was chosen, with the reason when it is too little."""
         reasons = tuple(dict.fromkeys(self.degraded))
         chosen = tuple(
-            replace(s, degraded=() if s.source in (Source.PLANNER, Source.SEED_DESIGN) else reasons)
+            s if s.source in (Source.PLANNER, Source.SEED_DESIGN) else replace(s, degraded=s.degraded or reasons)
             for s in self._chosen
         )
         return Picks(chosen, reasons, self._shortage(), compute_s)
@@ -184,19 +188,7 @@ class Chooser:
     def _shortage(self) -> StopReport | None:
         if self.missing == 0:
             return None
-        state = self._state
-        if state.spec.limits.max_step and self._wish.client_id in state.last_at and not self._chosen:
-            return StopReport(
-                StopCause.MAX_STEP,
-                f"no free candidate lies within max_step {state.spec.limits.max_step:g} of the last point; raise it "
-                "with UpdateCampaign",
-                True,
-            )
-        if state.pending or self._chosen:
-            return StopReport(
-                StopCause.NO_CANDIDATES, "every free candidate is leased; tell or release them", False, 1.0
-            )
-        return StopReport(StopCause.NO_CANDIDATES, "every allowed candidate is measured", True)
+        return shortage(self._state, self._mask, self._wish.client_id, [s.candidate for s in self._chosen])
 
 
 async def choose(
@@ -223,23 +215,24 @@ async def choose(
 
 async def _from_model(chooser: Chooser, wish: Wish, modeller: Modeller, asked: Reply | None) -> None:
     try:
+        if modeller.is_rescoring:
+            # What was asked of the model before was answered for the old targets.
+            asked = None
+            assert modeller.rescoring is not None
+            await asyncio.wait([modeller.rescoring], timeout=max(0.0, wish.deadline - time.monotonic()))
+        if modeller.is_rescoring:
+            chooser.degraded += modeller.problems
+            return
         if not modeller.is_ready:
             loading = modeller.wake()
             await asyncio.wait([loading], timeout=max(0.0, wish.deadline - time.monotonic()))
             if asked is not None and asked.done() and asked.exception() is not None:
                 asked = None
-        if asked is None:
-            asked = modeller.ask("suggest", **chooser.plan_request())
-        done, _ = await asyncio.wait([asked], timeout=max(0.0, wish.deadline - time.monotonic()))
-        if done:
-            reply = asked.result()
-            if reply["refusal"]:
-                chooser.degraded.append(reply["refusal"])
-            elif reply["is_cold"]:
-                chooser.degraded.append("the model has not seen two different values yet")
-            chooser.take_rows(reply["picks"], Source.PLANNER)
+        if asked is None and time.monotonic() >= wish.deadline:
+            chooser.degraded.append("the model was busy for as long as the compute budget allows")
         else:
-            chooser.degraded.append("the model did not answer within the compute budget")
+            asked = asked or modeller.ask("suggest", **chooser.plan_request())
+            await _take_answer(chooser, wish, asked)
     except ProbescoutError as error:
         chooser.degraded.append(f"{error.reason}: {error.message}")
     if modeller.fit_problem:
@@ -247,13 +240,31 @@ async def _from_model(chooser: Chooser, wish: Wish, modeller: Modeller, asked: R
     chooser.take_rows(modeller.spares, Source.PREFETCH)
 
 
+async def _take_answer(chooser: Chooser, wish: Wish, asked: Reply) -> None:
+    done, _ = await asyncio.wait([asked], timeout=max(0.0, wish.deadline - time.monotonic()))
+    if not done:
+        chooser.degraded.append("the model did not answer within the compute budget")
+        return
+    reply = asked.result()
+    if reply["refusal"]:
+        chooser.degraded.append(reply["refusal"])
+    elif reply["is_cold"]:
+        chooser.degraded.append("the model has not seen two different values yet")
+    chooser.take_rows(reply["picks"], Source.PLANNER)
+
+
 def confirmed(
-    state: Campaign, mask: NDArray[np.bool_] | None, picks: Picks, wish: Wish, n_asked: int
+    state: Campaign,
+    mask: NDArray[np.bool_] | None,
+    picks: Picks,
+    wish: Wish,
+    n_asked: int,
+    spares: Sequence[Mapping[str, Any]],
 ) -> tuple[Picks, StopReport | None]:
     """Return what may still be leased, just before it is: the guard's last look.
 
     While the model was thinking the operator may have paused, tightened the limits or moved the frame, and others may
-    have measured.
+    have measured; what they took is made up for without the model.
 
     Args:
         state: The campaign that the lease will meet.
@@ -261,14 +272,22 @@ def confirmed(
         picks: Chosen for an earlier state.
         wish: That they were chosen for.
         n_asked: How many points the client asked for; the wish may be smaller.
+        spares: Rows of points that the model keeps ready.
     """
     stop = status_stop(state)
     if stop is not None:
         return replace(picks, suggestions=()), stop
     room, spent = budget_stop(state)
-    now = Chooser(state, mask, replace(wish, count=len(picks.suggestions) if room is None else room))
+    wanted = len(picks.suggestions) if picks.stop is not None else wish.count
+    now = Chooser(state, mask, replace(wish, count=wanted if room is None else min(wanted, room)))
+    now.degraded = list(picks.degraded)
     now.take_again(picks.suggestions)
-    n, kept = len(now.chosen), replace(picks, suggestions=now.chosen)
+    if now.missing and picks.stop is None:
+        now.degraded.append("chosen points were taken or forbidden meanwhile")
+        now.take_rows(spares, Source.PREFETCH)
+        now.fill_space()
+    kept = now.finish(picks.compute_s)
+    n = len(kept.suggestions)
     if n == n_asked:
         return kept, None
     if picks.stop is not None:
@@ -277,7 +296,7 @@ def confirmed(
         return kept, spent or budget_shortage(state, n_asked, n)
     if n == wish.count and state.spec.limits.max_rate_hz:
         return kept, too_fast(state.spec.limits.max_rate_hz, 1.0 / state.spec.limits.max_rate_hz)
-    return kept, StopReport(StopCause.NO_CANDIDATES, "points were taken or forbidden meanwhile; ask again", False, 0.1)
+    return kept, kept.stop
 
 
 def too_fast(rate_hz: float, wait_s: float) -> StopReport:

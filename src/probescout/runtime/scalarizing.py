@@ -19,19 +19,16 @@ def scalarize(name: str, scalarizer: Scalarizer | None, message: Mapping[str, An
 
     Args:
         name: Of the campaign's scalarizer.
-        scalarizer: None for a campaign whose client sends ready values.
+        scalarizer: None for a campaign whose client sends ready values. Otherwise a ready value that this scalarizer
+            did not make is passed over for the signal that came with it: it is a value of another target.
         message: As `runtime.modeller.Modeller.score_request` makes it.
     """
-    if message["value"] is not None:
-        return {
-            "value": message["value"],
-            "variance": message["variance"],
-            "unit": message["unit"],
-            "error": "",
-            "scalarizer": message["value_scalarizer"] or GIVEN,
-        }
+    has_value, has_signal = message["value"] is not None, message["signal"] is not None
+    maker = message["value_scalarizer"] or GIVEN
+    if has_value and (scalarizer is None or maker == name or not has_signal):
+        return _ready(name, maker, scalarizer is None or maker in (name, GIVEN), message)
     failed = {"value": 0.0, "variance": 0.0, "unit": "", "scalarizer": name}
-    if scalarizer is None or message["signal"] is None:
+    if scalarizer is None or not has_signal:
         return {**failed, "error": f"the scalarizer is '{name}' and the observation brought no value to go with it"}
     record = from_json(SignalRecord, message["signal"])
     try:
@@ -45,3 +42,17 @@ def scalarize(name: str, scalarizer: Scalarizer | None, message: Mapping[str, An
     if not np.isfinite(value):
         return {**failed, "error": f"scalarizer '{name}' returned {value}"}
     return {"value": value, "variance": variance, "unit": unit, "error": "", "scalarizer": name}
+
+
+def _ready(name: str, maker: str, is_of_target: bool, message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the score of a value that the client made itself."""
+    if not is_of_target:
+        why = f"the value was made by '{maker}', the campaign's scalarizer is '{name}', and no raw signal came with it"
+        return {"value": 0.0, "variance": 0.0, "unit": "", "scalarizer": name, "error": why}
+    return {
+        "value": message["value"],
+        "variance": message["variance"],
+        "unit": message["unit"],
+        "error": "",
+        "scalarizer": maker,
+    }

@@ -169,6 +169,12 @@ class Seats:
         mind = await self._ready()
         try:
             return await asyncio.wait_for(mind.ask(op, **payload), self._settings.hang_s)
+        except WorkerFault:
+            if mind.is_alive:
+                raise
+            # It died while it was spare, which has nothing to do with this request.
+            mind = await self._ready()
+            return await asyncio.wait_for(mind.ask(op, **payload), self._settings.hang_s)
         except TimeoutError as error:
             await mind.kill()
             raise Unavailable(

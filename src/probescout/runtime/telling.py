@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from probescout.core.admission import Expectation, admit
 from probescout.core.campaign import apply
@@ -21,6 +23,9 @@ from probescout.runtime.ledger import Change, Decide
 from probescout.runtime.planning import plan_request
 from probescout.runtime.works import Caller, expectation
 
+T = TypeVar("T")
+LARGE = 1 << 20
+"""Bytes above which a signal is looked at beside the event loop."""
 _log = logging.getLogger(__name__)
 
 
@@ -57,8 +62,9 @@ class Telling(Asking):
             WrongState: Likewise.
             Unavailable: The store refused; nothing was kept.
         """
-        admitted = await self._admit(draft, spectrum, token)
-        return await self._tell(admitted, time.monotonic() + self._settings.compute_budget_s, caller)
+        async with self._exclusively(draft.id):
+            admitted = await self._admit(draft, spectrum, token)
+            return await self._tell(admitted, time.monotonic() + self._settings.compute_budget_s, caller)
 
     async def _tell(self, admitted: Admitted, deadline: float, caller: Caller) -> Told:
         name, is_pending = admitted.observation.id, admitted.observation.score_state is ScoreState.PENDING
@@ -96,6 +102,12 @@ class Telling(Asking):
             As `tell` and `suggest`.
         """
         self._check_ask(ask)
+        async with self._exclusively(draft.id):
+            return await self._tell_and_ask(draft, spectrum, token, ask, tell, lease)
+
+    async def _tell_and_ask(
+        self, draft: Observation, spectrum: Spectrum | None, token: str, ask: Ask, tell: Caller, lease: Caller
+    ) -> tuple[Told, Handed]:
         deadline = self._deadline(ask)
         admitted = await self._admit(draft, spectrum, token)
         if not self._plan_lock.locked() and admitted.observation.score_state is ScoreState.PENDING:
@@ -106,8 +118,23 @@ class Telling(Asking):
                 if reply is not None:
                     return await self._step(admitted, reply, ask, deadline, tell, lease)
         told = await self._tell(admitted, deadline, tell)
-        async with self._plan_lock:
+        async with self._turn(deadline):
             return told, await self._hand_out(ask, deadline, lease)
+
+    @asynccontextmanager
+    async def _exclusively(self, name: str) -> AsyncIterator[None]:
+        """Let one call at a time tell of an observation: the model must not learn what the journal then refuses.
+
+        Those that come meanwhile wait: only when the first is through is it known whether the id is taken.
+        """
+        while name in self._under_way:
+            await self._under_way[name].wait()
+        ended = self._under_way[name] = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._under_way[name]
+            ended.set()
 
     async def _step(
         self, admitted: Admitted, reply: Reply, ask: Ask, deadline: float, tell: Caller, lease: Caller
@@ -136,13 +163,16 @@ class Telling(Asking):
 
     async def _admit(self, draft: Observation, spectrum: Spectrum | None, token: str) -> Admitted:
         expect = await self._expectation()
-        seen = self.state
-        observation = admit(seen, draft, spectrum, expect, token)
+        seen, loop = self.state, asyncio.get_running_loop()
+        is_large = spectrum is not None and spectrum.values.nbytes > LARGE
+        # Looking at every element of a large signal must not hold up the other calls.
+        place = loop.run_in_executor if is_large else _here
+        observation = await place(None, admit, seen, draft, spectrum, expect, token)
         data = None
         if spectrum is not None:
-            signal, data = SignalRecord.of(spectrum)
+            signal, data = await place(None, SignalRecord.of, spectrum)
             if len(data) > INLINE_LIMIT:
-                info = await asyncio.get_running_loop().run_in_executor(None, self.ledger.blobs.put, data)
+                info = await loop.run_in_executor(None, self.ledger.blobs.put, data)
                 signal = replace(signal, blob=info.digest)
             observation = replace(observation, signal=signal)
         kept = None if observation.signal is not None and observation.signal.blob else data
@@ -187,3 +217,8 @@ class Telling(Asking):
                 await self.modeller.poison()
             raise
         return commit.seconds
+
+
+async def _here(executor: None, work: Callable[..., T], *args: Any) -> T:
+    """Do at once what `run_in_executor` would do elsewhere."""
+    return work(*args)

@@ -67,8 +67,12 @@ def main(role: str, fd: int, parent_pid: int) -> None:
     with socket.socket(fileno=fd) as channel:
         handler = ROLES[role]()
         stream = channel.makefile("rb", buffering=1 << 20)
-        for message in read_frames(stream):
-            channel.sendall(pack(answer(handler, message)))
+        try:
+            for message in read_frames(stream):
+                channel.sendall(pack(answer(handler, message)))
+        except ConnectionError:
+            # The front has ended, or ended this worker; nobody is left to answer.
+            _log.info("the front is gone")
 
 
 if __name__ == "__main__":

@@ -52,6 +52,8 @@ class CampaignWorks:
         self._seats = seats
         self._expect = expect
         self._plan_lock = asyncio.Lock()
+        self._under_way: dict[str, asyncio.Event] = {}
+        """Observations that are being told."""
         self._last_lease = -float("inf")
         self._mask: NDArray[np.bool_] | None = None
         self._load_mask()
