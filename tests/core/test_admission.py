@@ -27,7 +27,7 @@ from probescout.core.observations import Observation, ObservationStatus, ScoreSt
 from probescout.core.specs import CampaignSpec, PluginSpec
 from probescout.core.spectra import Axis, Spectrum
 from probescout.core.state import Campaign
-from probescout.core.suggestions import Source, Suggestion
+from probescout.core.suggestions import Source, Suggestion, SuggestionState
 
 ANY = Expectation()
 ENERGY = Axis("channel", np.arange(4.0), "energy", "eV")
@@ -75,6 +75,9 @@ BAD = {
     "dwell": (replace(DRAFT, dwell_s=-1.0), GOOD, InvalidInput, Reason.FIELD_INVALID, "observation.dwell_s"),
     "dose": (replace(DRAFT, dose=math.nan), GOOD, InvalidInput, Reason.FIELD_INVALID, "observation.dose"),
     "cost": (replace(DRAFT, cost_s=math.inf), GOOD, InvalidInput, Reason.FIELD_INVALID, "observation.cost_s"),
+    "huge dwell": (replace(DRAFT, dwell_s=1e308), GOOD, InvalidInput, Reason.FIELD_INVALID, "observation.dwell_s"),
+    "huge dose": (replace(DRAFT, dose=1.1e12), GOOD, InvalidInput, Reason.FIELD_INVALID, "observation.dose"),
+    "huge cost": (replace(DRAFT, cost_s=1e13), GOOD, InvalidInput, Reason.FIELD_INVALID, "observation.cost_s"),
     "revision": (
         replace(DRAFT, frame_revision=2),
         GOOD,
@@ -249,6 +252,31 @@ def test_late_data_are_kept_and_flagged(events: tuple, token: str, is_late: bool
     state = after(Leased((LEASE,)), *events)
     o = admit(state, replace(DRAFT, suggestion="s1"), GOOD, ANY, token)
     assert (o.is_late, o.is_unsolicited, o.score_state) == (is_late, False, ScoreState.PENDING)
+
+
+def test_only_its_own_token_ends_a_lease() -> None:
+    state = after(Leased((LEASE,)))
+    mine = admit(state, replace(DRAFT, suggestion="s1"), GOOD, ANY, "token")
+    stranger = admit(state, replace(DRAFT, suggestion="s1"), GOOD, ANY, "guess")
+    assert (mine.is_foreign, stranger.is_foreign, stranger.is_late) == (False, True, True)
+    kept = apply(state, Observed(stranger))[0]
+    assert dict(kept.pending) == {"s1": 54} and kept.use.probes_reserved == 1
+    assert kept.suggestions["s1"].state is SuggestionState.PENDING and kept.taken == {54}
+    second = admit(kept, replace(DRAFT, id="o2", suggestion="s1"), GOOD, ANY, "token")
+    assert not second.is_late
+    done = apply(kept, Observed(second))[0]
+    assert not done.pending and done.suggestions["s1"].state is SuggestionState.MEASURED
+    # Stopped, so that the data are late; but they are the holder's own.
+    stopped = apply(state, Controlled(Control.STOP))[0]
+    late = admit(stopped, replace(DRAFT, suggestion="s1"), GOOD, ANY, "token")
+    assert late.is_late and not apply(stopped, Observed(late))[0].pending
+
+
+def test_late_data_of_an_expired_lease_answer_it() -> None:
+    state = after(Leased((LEASE,)), Returned(("s1",), is_expired=True))
+    late = admit(state, replace(DRAFT, suggestion="s1"), GOOD, ANY, "token")
+    state = apply(state, Observed(late))[0]
+    assert state.suggestions["s1"].state is SuggestionState.MEASURED and state.taken == {54}
 
 
 @pytest.mark.parametrize(("y", "x"), [(-0.01, 0.5), (0.5, 1.01), (1e308, 0.5), (0.5, -1e308)])

@@ -34,7 +34,14 @@ from probescout.core.events import (
     encode,
 )
 from probescout.core.geometry import Affine
-from probescout.core.leasing import budget_stop, seed_candidates, space_filling, status_stop, violation
+from probescout.core.leasing import (
+    budget_stop,
+    place_violation,
+    seed_candidates,
+    space_filling,
+    status_stop,
+    violation,
+)
 from probescout.core.observations import Observation, ObservationStatus, ScoreState
 from probescout.core.ports import Record
 from probescout.core.specs import Budget, CampaignSpec, Limits, PluginSpec, SeedDesign
@@ -135,13 +142,24 @@ class CampaignHistory(RuleBasedStateMachine):
         s = self.live.suggestions.get(name)
         y, x = (s.y, s.x) if s else (0.37, 0.61)
         draft = Observation(
-            f"o{self.n_measured + 1}", "", y + shift, x, 0, name, status, value=float(pick), dwell_s=dwell
+            f"o{self.n_measured + 1}",
+            "",
+            y + shift,
+            x,
+            0,
+            name,
+            status,
+            value=float(pick),
+            dwell_s=dwell,
+            dose=3 * dwell,
         )
         o = admit(self.live, draft, None, Expectation(), s.token if s and has_token else "")
         assert o.ordinal == self.n_measured + 1
         if s is not None and shift == 0.0 and s.state is SuggestionState.PENDING:
             assert o.candidate == s.candidate, "a measurement where it was asked for belongs to that candidate"
+        was_pending = name in self.live.pending
         self.commit(Observed(o))
+        assert (name in self.live.pending) == (was_pending and not has_token), "a lease ends with its own token only"
         self.n_measured, self.spent = self.n_measured + 1, self.spent + dwell
 
     @rule(expired=st.booleans(), pick=st.integers(0, 20))
@@ -170,6 +188,8 @@ class CampaignHistory(RuleBasedStateMachine):
     @rule(pick=st.integers(0, 20), value=st.sampled_from([None, 3.0]), move=st.booleans())
     def amend(self, pick: int, value: float | None, move: bool) -> None:
         name = list(self.live.observations)[pick % len(self.live.observations)]
+        if self.live.observations[name].status in (ObservationStatus.FAILED, ObservationStatus.INFEASIBLE):
+            value = None
         if move or value is not None:
             y, x = (0.9, 0.9) if move else (None, None)
             self.commit(amend(self.live, Amended(name, "typo", y, x, value)))
@@ -198,21 +218,24 @@ class CampaignHistory(RuleBasedStateMachine):
     def drift(self, dy: float, turn: float) -> None:
         affine = Affine(math.cos(turn), -math.sin(turn), dy, math.sin(turn), math.cos(turn), 0.0)
         before = {n: self.live.suggestions[n] for n in self.live.pending}
-        self.commit(revise_frame(self.live, "f1", affine, (), "drift"))
+        for event in revise_frame(self.live, "f1", affine, (), "drift", MASK):
+            self.commit(event)
         for name, s in before.items():
             now = self.live.suggestions[name]
             if turn == 0.0:
                 assert abs(now.y - (s.y + dy)) < 1e-12 and now.x == s.x
 
-    @rule(kind=st.sampled_from(["scalarizer", "budget"]))
+    @rule(kind=st.sampled_from(["scalarizer", "budget", "limits"]))
     def update(self, kind: str) -> None:
         spec = self.live.spec
         new = {
             "scalarizer": replace(spec, scalarizer=PluginSpec("given", {"n": self.n_measured})),
             "budget": replace(spec, budget=replace(spec.budget, probes=spec.budget.probes + 2)),
+            "limits": replace(spec, limits=replace(spec.limits, border=0.35 if spec.limits.border < 0.1 else 0.02)),
         }[kind]
-        if kind == "scalarizer" or spec.budget.probes:
-            self.commit(update(self.live, new, (kind,), spec.etag, "better"))
+        if kind != "budget" or spec.budget.probes:
+            for event in update(self.live, new, (kind,), spec.etag, "better", MASK):
+                self.commit(event)
 
     @rule()
     def swap(self) -> None:
@@ -239,6 +262,18 @@ class CampaignHistory(RuleBasedStateMachine):
         is_pending = {n for n, s in state.suggestions.items() if s.state is SuggestionState.PENDING}
         assert is_pending == set(state.pending)
         assert all(state.suggestions[n].candidate == c for n, c in state.pending.items())
+
+    @invariant()
+    def every_lease_may_still_be_measured(self) -> None:
+        assert not any(place_violation(self.live, MASK, c) for c in self.live.pending.values())
+
+    @invariant()
+    def doses_are_kept_where_they_were_given(self) -> None:
+        given: dict[int, float] = {}
+        for o in self.live.observations.values():
+            given[o.candidate] = given.get(o.candidate, 0.0) + o.dose
+        for candidate in range(HEIGHT * WIDTH):
+            assert math.isclose(self.live.doses.get(candidate, 0.0), given.get(candidate, 0.0), abs_tol=1e-9)
 
     @invariant()
     def seeds_wait_in_order_and_are_free(self) -> None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from probescout.core.campaign import Reconfigure, Relearn, Rescore, apply, create
@@ -27,10 +28,10 @@ from probescout.core.events import (
 )
 from probescout.core.geometry import Affine
 from probescout.core.observations import Observation, ObservationStatus, ScoreState, SignalRecord
-from probescout.core.specs import Budget, CampaignSpec, PluginSpec, SeedDesign
+from probescout.core.specs import Budget, CampaignSpec, Limits, PluginSpec, SeedDesign
 from probescout.core.spectra import ValueKind
 from probescout.core.state import Campaign, Status
-from probescout.core.suggestions import Source, Suggestion
+from probescout.core.suggestions import Source, Suggestion, SuggestionState
 
 SPEC = CampaignSpec(PluginSpec("band_sum"))
 SIGNAL = SignalRecord("uint16", (4,), ("channel",), "counts", ValueKind.COUNTS)
@@ -86,9 +87,9 @@ def test_an_ended_campaign_stays_ended(end: Control) -> None:
 
 def test_an_update_takes_the_named_fields_only() -> None:
     wanted = replace(SPEC, budget=Budget(9), title="new", seed=7)
-    event = update(run(), wanted, ("budget",), SPEC.etag, "more beam time")
-    assert event == Updated(replace(SPEC, budget=Budget(9)), ("budget",), "more beam time")
-    assert update(run(), wanted, ("budget", "lease_s"), SPEC.etag, "").changed == ("budget",)
+    events = update(run(), wanted, ("budget",), SPEC.etag, "more beam time")
+    assert events == (Updated(replace(SPEC, budget=Budget(9)), ("budget",), "more beam time"),)
+    assert update(run(), wanted, ("budget", "lease_s"), SPEC.etag, "")[0].changed == ("budget",)
 
 
 @pytest.mark.parametrize(
@@ -123,9 +124,74 @@ def test_a_new_scalarizer_scores_everything_anew() -> None:
     states = {name: o.score_state for name, o in new.observations.items()}
     assert states == {
         "scored": ScoreState.PENDING, "failed": ScoreState.PENDING, "gone": ScoreState.RETRACTED,
-        "ready": ScoreState.SCORED,
+        "ready": ScoreState.FAILED,
     }  # fmt: skip
     assert apply(state, Updated(SPEC, ("policy",)))[1] == (Reconfigure(),)
+
+
+def switched(state: Campaign, name: str) -> Campaign:
+    return apply(state, Updated(replace(state.spec, scalarizer=PluginSpec(name)), ("scalarizer",)))[0]
+
+
+def ready(name: str, maker: str, **more: Any) -> Observed:
+    return Observed(Observation(name, "f1", 0.5, 0.5, value=2.0, value_scalarizer=maker, **more))
+
+
+def test_ready_values_of_another_target_are_not_learnt_after_a_switch() -> None:
+    events = []
+    for o in (ready("named", "band_sum"), ready("unnamed", ""), ready("edge", "edge"), ready("new", "band_sum")):
+        events += [o, Scored(o.observation.id, 2.0, 0.1)][: 1 if o.observation.id == "new" else 2]
+    state = switched(run(*events, ready("raw", "band_sum", signal=SIGNAL)), "edge")
+    states = {n: o.score_state for n, o in state.observations.items()}
+    assert states == {
+        "named": ScoreState.FAILED, "unnamed": ScoreState.FAILED, "edge": ScoreState.SCORED,
+        "new": ScoreState.FAILED, "raw": ScoreState.PENDING,
+    }  # fmt: skip
+    message = state.observations["named"].score_message
+    assert "'band_sum'" in message and "'edge'" in message and "no raw signal" in message
+    back = switched(state, "band_sum")
+    states = {n: o.score_state for n, o in back.observations.items()}
+    assert (states["named"], states["edge"]) == (ScoreState.PENDING, ScoreState.FAILED)
+    given = switched(back, "given")
+    states = {n: o.score_state for n, o in given.observations.items()}
+    assert (states["named"], states["unnamed"]) == (ScoreState.FAILED, ScoreState.PENDING)
+
+
+def test_a_switch_keeps_what_a_person_gave() -> None:
+    state = switched(run(told("o1", 1), Scored("o1", 1.0, 0.1), Amended("o1", "recalibrated", value=3.0)), "edge")
+    o = state.observations["o1"]
+    assert (o.score_state, o.target, o.is_amended) == (ScoreState.SCORED, 3.0, True)
+    # Only its place was corrected: what it is worth is still the scalarizer's to say.
+    state = switched(run(told("o1", 1), Scored("o1", 1.0, 0.1), Amended("o1", "typo", y=0.5, x=0.5)), "edge")
+    o = state.observations["o1"]
+    assert (o.score_state, o.is_amended) == (ScoreState.PENDING, False)
+
+
+# ------------------------------------------------------------ leases that a change forbids
+
+
+def test_leases_that_new_limits_forbid_end() -> None:
+    state = run(lease("s1", 55), lease("s2", 5), lease("s3", 44))
+    mask = np.ones((10, 10), dtype=bool)
+    mask[4, 4] = False
+    new = replace(SPEC, limits=Limits(border=0.1))
+    updated, *returned = update(state, new, ("limits",), SPEC.etag, "", mask)
+    assert updated.changed == ("limits",)
+    assert [e.suggestions for e in returned] == [("s2",), ("s3",)]
+    assert all("outside the allowed region" in e.reason for e in returned)
+    for event in (updated, *returned):
+        state = apply(state, event)[0]
+    assert dict(state.pending) == {"s1": 55} and state.use.probes_reserved == 1
+    assert update(run(lease("s1", 55)), replace(SPEC, title="t"), ("title",), SPEC.etag, "", mask)[1:] == ()
+
+
+def test_leases_that_drift_out_of_the_frame_end() -> None:
+    state = run(lease("s1", 55), lease("s2", 95), lease("s3", 85))
+    revised, *returned = revise_frame(state, "f1", Affine(y0=0.1), (), "")
+    assert [e.suggestions for e in returned] == [("s2",)] and "drifted out of the frame" in returned[0].reason
+    for event in (revised, *returned):
+        state = apply(state, event)[0]
+    assert set(state.pending) == {"s1", "s3"} and state.suggestions["s2"].state is SuggestionState.RELEASED
 
 
 # ------------------------------------------------------------ drift
@@ -140,7 +206,7 @@ def test_drift_adds_up_and_uncertainties_in_squares() -> None:
 
 
 def test_a_covariance_becomes_its_mean_standard_deviation() -> None:
-    event = revise_frame(run(), "f1", Affine(), (0.04, 0.0, 0.0, 0.02), "")
+    [event] = revise_frame(run(), "f1", Affine(), (0.04, 0.0, 0.0, 0.02), "")
     assert event.position_std == pytest.approx(math.sqrt(0.03)) and event.revision == 2
 
 
@@ -190,6 +256,22 @@ def test_a_revision_that_makes_no_sense_is_refused(
 def test_an_amendment_that_makes_no_sense_is_refused(change: Amended, family: type, field: str) -> None:
     found = refused(amend, run(told("o1", 5)), change)
     assert (found[0], found[2]) == (family, field)
+
+
+@pytest.mark.parametrize("status", [ObservationStatus.FAILED, ObservationStatus.INFEASIBLE])
+def test_a_value_cannot_be_given_to_what_was_not_measured(status: ObservationStatus) -> None:
+    state = run(told("o1", 5, status=status, score_state=ScoreState.NONE))
+    found = refused(amend, state, Amended("o1", "it worked after all", value=1.0))
+    assert found == (InvalidInput, Reason.FIELD_INVALID, "value")
+    with pytest.raises(InvalidInput, match="tell what was measured as a new observation"):
+        amend(state, Amended("o1", "it worked after all", value=1.0))
+    moved = Amended("o1", "offset", y=0.5, x=0.5)
+    assert amend(state, moved) == moved
+
+
+def test_the_dose_moves_with_an_amended_position() -> None:
+    state = run(told("o1", 5, dose=2.0), told("o2", 5, dose=1.0), Amended("o1", "stage offset", y=0.95, x=0.95))
+    assert dict(state.doses) == {5: 1.0, 99: 2.0}
 
 
 def test_an_amended_value_is_learnt() -> None:

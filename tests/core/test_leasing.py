@@ -21,6 +21,7 @@ from probescout.core.leasing import (
     budget_stop,
     held_leases,
     seed_candidates,
+    shortage,
     space_filling,
     status_stop,
     violation,
@@ -114,6 +115,14 @@ def test_the_dose_of_a_pixel_is_capped() -> None:
     assert violation(state, None, 8, "") == ""
 
 
+def test_a_dose_that_just_fits_is_allowed() -> None:
+    state = started(limits=Limits(dose_per_area=0.3))
+    for _ in range(2):
+        state = measured(replace(state, tries={}), 7, status=ObservationStatus.FAILED, dose=0.1)
+    # 0.1 + 0.1 + 0.1 is a little more than 0.3 in binary numbers.
+    assert violation(replace(state, tries={}), None, 7, "") == ""
+
+
 # ------------------------------------------------------------ space filling
 
 
@@ -128,6 +137,17 @@ def test_space_filling_finds_every_open_candidate(seed: int, height: int, width:
     yielded = set(space_filling(state, mask, "me"))
     assert yielded >= {c for c in range(height * width) if not violation(state, mask, c, "me")}
     assert yielded <= set(range(height * width))
+
+
+def test_space_filling_knows_the_dose() -> None:
+    state = started(limits=Limits(dose_per_area=3.0))
+    for c in range(0, 100, 2):
+        state = measured(state, c, status=ObservationStatus.FAILED, dose=2.0)
+    # After the 256 points of the Halton sequence come the open ones, each of which the guard lets through.
+    rest = list(space_filling(state, None, ""))[256:]
+    assert sorted(rest) == list(range(1, 100, 2)) and not any(violation(state, None, c, "") for c in rest)
+    dear = measured(state, 1, status=ObservationStatus.FAILED, dose=3.1)
+    assert not list(space_filling(dear, None, ""))[256:] and violation(dear, None, 3, "")
 
 
 def test_space_filling_respects_reach_and_drift() -> None:
@@ -246,6 +266,48 @@ def test_budgets_of_time_and_dose_stop(budget: Budget, cause: StopCause) -> None
 def test_a_shortage_names_its_budget() -> None:
     report = budget_shortage(started(budget=Budget(probes=2)), 5, 2)
     assert (report.cause, report.is_final) == (StopCause.BUDGET_PROBES, False) and "2 of 5" in report.message
+
+
+def told_why(state: Campaign, mask: Any = None, client: str = "", chosen: tuple[int, ...] = ()) -> tuple:
+    report = shortage(state, mask, client, chosen)
+    assert (report.retry_after_s > 0) != report.is_final
+    return report.cause, report.is_final, report.message
+
+
+def test_a_shortage_of_candidates_names_what_blocks() -> None:
+    full = started(1, 2)
+    full = measured(measured(full, 0), 1)
+    assert told_why(full) == (StopCause.NO_CANDIDATES, True, "every allowed candidate is measured")
+    cause, is_final, message = told_why(measured(leased(started(1, 2), 0), 1))
+    assert (cause, is_final) == (StopCause.NO_CANDIDATES, False) and "leased" in message
+    cause, is_final, message = told_why(measured(started(1, 2), 1), chosen=(0,))
+    assert (cause, is_final) == (StopCause.NO_CANDIDATES, False) and "leased" in message
+    cause, is_final, message = told_why(measured(started(1, 2, limits=Limits(dose_per_area=3.0)), 1, dose=4.0))
+    assert (cause, is_final) == (StopCause.NO_CANDIDATES, True)
+    assert "dose_per_area 3" in message and "is left (1)" in message
+    cause, is_final, message = told_why(started(1, 2), np.zeros((1, 2), dtype=bool))
+    assert is_final and "the mask leave no candidate" in message
+
+
+def test_candidates_that_drifted_away_or_are_forbidden_are_not_called_leased() -> None:
+    away = apply(leased(started(2, 2), 0), FrameRevised("f1", 2, Affine(y0=2.0)))[0]
+    cause, is_final, message = told_why(away)
+    assert (cause, is_final) == (StopCause.NO_CANDIDATES, True) and "drifted" in message
+    state = leased(started(2, 2), 0)
+    state = replace(state, spec=replace(state.spec, limits=Limits((Polygon((2, 3, 2), (2, 2, 3)),))))
+    assert "widen spec.limits" in told_why(state)[2]
+
+
+def test_reach_is_final_only_when_nobody_holds_what_is_near() -> None:
+    limits = Limits(max_step=0.1 / np.sqrt(2) + 1e-9)
+    state = leased(started(limits=limits), 0, "me")
+    state = leased(leased(state, 1, "she"), 10, "she")
+    state = measured(state, 0, "s1")
+    cause, is_final, message = told_why(state, client="me")
+    assert (cause, is_final) == (StopCause.MAX_STEP, False) and "leased" in message
+    state = measured(measured(state, 1, "s2"), 10, "s3")
+    cause, is_final, message = told_why(state, client="me")
+    assert (cause, is_final) == (StopCause.MAX_STEP, True) and "raise it" in message
 
 
 # ------------------------------------------------------------ holding leases

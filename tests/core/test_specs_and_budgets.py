@@ -126,6 +126,13 @@ def test_nothing_limited_means_no_limit() -> None:
     assert BudgetUse(5, 3, 10.0, 2.0).room(Budget()) == (None, "")
 
 
+def spent(*seconds: float, dose: float = 0.0) -> BudgetUse:
+    use = BudgetUse()
+    for each in seconds:
+        use = use.spend(each, dose)
+    return use
+
+
 @pytest.mark.parametrize(
     ("use", "budget", "room"),
     [
@@ -136,12 +143,19 @@ def test_nothing_limited_means_no_limit() -> None:
         (BudgetUse(), Budget(seconds=100.0), (1, "seconds")),
         (BudgetUse(0, 1), Budget(seconds=100.0), (0, "seconds")),
         # 10 s a probe so far: 60 s left hold six, of which two are reserved.
-        (BudgetUse(4, 2, 40.0), Budget(seconds=100.0), (4, "seconds")),
-        (BudgetUse(4, 2, 40.0), Budget(seconds=95.0), (3, "seconds")),
-        (BudgetUse(4, 0, 40.0), Budget(seconds=40.0), (0, "seconds")),
-        (BudgetUse(4, 0, 40.0, 8.0), Budget(probes=20, seconds=100.0, dose=11.0), (1, "dose")),
-        # Measurements that cost nothing so far are bounded all the same.
-        (BudgetUse(4, 0, 0.0), Budget(seconds=1.0), (64, "seconds")),
+        (spent(10.0, 10.0, 10.0, 10.0).reserve(2), Budget(seconds=100.0), (4, "seconds")),
+        (spent(10.0, 10.0, 10.0, 10.0).reserve(2), Budget(seconds=95.0), (3, "seconds")),
+        (spent(10.0, 10.0, 10.0, 10.0), Budget(seconds=40.0), (0, "seconds")),
+        (spent(10.0, dose=2.0), Budget(probes=20, seconds=100.0, dose=5.0), (1, "dose")),
+        # The dearest probe counts: those that failed and cost nothing must not make the next look cheap.
+        (spent(0.0, 0.0, 0.0, 10.0), Budget(seconds=35.0), (2, "seconds")),
+        # As long as all have cost nothing nobody knows what one costs.
+        (spent(0.0, 0.0, 0.0, 0.0), Budget(seconds=1.0), (1, "seconds")),
+        (spent(0.0, 0.0).reserve(1), Budget(dose=1.0), (0, "dose")),
+        # Sums that overflow, in a journal of before the largest cost was limited.
+        (spent(1e308, 1e308), Budget(seconds=1e300), (0, "seconds")),
+        (spent(1e308, 1e308, dose=1e308).reserve(2), Budget(dose=1.0), (0, "dose")),
+        (spent(5e-324), Budget(seconds=1e300), (10**9, "seconds")),
     ],
 )
 def test_room(use: BudgetUse, budget: Budget, room: tuple[int, str]) -> None:
@@ -159,11 +173,11 @@ def test_room_is_the_largest_number_that_fits(probes: int, costs: list[float], r
     for cost in costs:
         use = use.spend(cost, 0.0)
     n, name = use.room(Budget(probes=0, seconds=cap))
-    mean = sum(costs) / len(costs)
+    dearest = max(costs)
     assert name == "seconds" and n is not None
 
     def total(m: int) -> float:
-        return sum(costs) + (reserved + m) * mean
+        return sum(costs) + (reserved + m) * dearest
 
     if n:
         assert total(n) <= cap * (1 + 1e-6)
@@ -175,3 +189,14 @@ def test_use_is_settled() -> None:
     assert (use.probes_reserved, use.probes_spent, use.seconds_spent, use.dose_spent) == (2, 1, 2.0, 0.5)
     assert (use.seconds_reserved, use.dose_reserved) == (4.0, 1.0)
     assert use.free(9).probes_reserved == 0
+
+
+@pytest.mark.parametrize("first", [0.0, 1.0])
+def test_leases_that_fit_never_overspend_together(first: float) -> None:
+    # The first probe fails before it costs anything, or does not.
+    budget, use = Budget(dose=10.0), BudgetUse().spend(0.0, first)
+    while room := use.room(budget)[0]:
+        use = use.reserve(room)
+        for _ in range(room):
+            use = use.free(1).spend(0.0, 1.0)
+    assert use.dose_spent == 10.0

@@ -282,6 +282,33 @@ def test_bad_calls(server: Any, campaign: str, method: str, request_: Any, want:
             "spec.scalarizer.params_json",
         ),
         (
+            pb.CampaignSpec(
+                scalarizer=pb.ScalarizerSpec(name="value_at"), metadata_json='{"a":' * 900 + "1" + "}" * 900
+            ),
+            "FIELD_INVALID",
+            "spec.metadata_json",
+        ),
+        (
+            pb.CampaignSpec(scalarizer=pb.ScalarizerSpec(name="value_at", params_json='{"a":' * 900 + "1" + "}" * 900)),
+            "FIELD_INVALID",
+            "spec.scalarizer.params_json",
+        ),
+        (
+            pb.CampaignSpec(scalarizer=pb.ScalarizerSpec(name="value_at"), metadata_json='{"a": 1e999}'),
+            "FIELD_INVALID",
+            "spec.metadata_json",
+        ),
+        (
+            pb.CampaignSpec(scalarizer=pb.ScalarizerSpec(name="value_at"), title="long" * 1025),
+            "FIELD_INVALID",
+            "spec.title",
+        ),
+        (
+            pb.CampaignSpec(scalarizer=pb.ScalarizerSpec(name="é" * 129)),
+            "FIELD_INVALID",
+            "spec.scalarizer.name",
+        ),
+        (
             pb.CampaignSpec(scalarizer=pb.ScalarizerSpec(name="value_at"), limits=pb.Limits(border=float("nan"))),
             "FIELD_INVALID",
             "spec.limits.border",

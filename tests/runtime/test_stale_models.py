@@ -22,6 +22,17 @@ from probescout.runtime.planner import Planner
 from probescout.runtime.settings import Settings
 
 
+async def with_planner(lab: Any, folder: Path, check: Any) -> Any:
+    """Return what `check` makes of an inline planner on disk."""
+    planner = Planner(folder, Settings(is_inline=True))
+    planner.pool = lab.NoFits()
+    await planner.start()
+    try:
+        return await check(planner)
+    finally:
+        await planner.close()
+
+
 async def changed(lab: Any, driver: Any, **fields: Any) -> None:
     spec = driver.state.spec
     await driver.update(replace(spec, **fields), tuple(fields), spec.etag, "", lab.ME)
@@ -44,28 +55,18 @@ def test_another_kind_of_model_learns_the_same_targets(lab: Any, inline: Any, fi
 
 
 def test_a_turned_campaign_is_turned_after_a_restart(lab: Any, tmp_path: Path) -> None:
-    async def first() -> list[float]:
-        planner = Planner(tmp_path, Settings(is_inline=True))
-        planner.pool = lab.NoFits()
-        await planner.start()
+    async def first(planner: Planner) -> list[float]:
         driver = await lab.campaign(planner)
         await lab.warm_up(driver, 10)
         await changed(lab, driver, is_minimizing=True)
         await lab.settled(driver)
-        mean = (await driver.maps())["maps"]["mean"].ravel().tolist()
-        await planner.close()
-        return mean
+        return (await driver.maps())["maps"]["mean"].ravel().tolist()
 
-    async def second() -> list[float]:
-        planner = Planner(tmp_path, Settings(is_inline=True))
-        planner.pool = lab.NoFits()
-        await planner.start()
-        mean = (await planner.desk("c").driver.maps())["maps"]["mean"].ravel().tolist()
-        await planner.close()
-        return mean
+    async def second(planner: Planner) -> list[float]:
+        return (await planner.desk("c").driver.maps())["maps"]["mean"].ravel().tolist()
 
-    before = asyncio.run(first())
-    np.testing.assert_allclose(asyncio.run(second()), before, rtol=1e-4)
+    before = asyncio.run(with_planner(lab, tmp_path, first))
+    np.testing.assert_allclose(asyncio.run(with_planner(lab, tmp_path, second)), before, rtol=1e-4)
 
 
 def test_suggestions_degrade_while_the_targets_are_recomputed(lab: Any, tmp_path: Path) -> None:
@@ -132,15 +133,6 @@ def test_one_id_told_twice_at_once_keeps_the_worker(lab: Any, tmp_path: Path) ->
 
 
 def test_a_copied_campaign_does_not_take_over_the_original(lab: Any, tmp_path: Path) -> None:
-    async def run(check: Any) -> None:
-        planner = Planner(tmp_path, Settings(is_inline=True))
-        planner.pool = lab.NoFits()
-        await planner.start()
-        try:
-            await check(planner)
-        finally:
-            await planner.close()
-
     async def make(planner: Planner) -> None:
         await lab.warm_up(await lab.campaign(planner), 2)
 
@@ -149,21 +141,12 @@ def test_a_copied_campaign_does_not_take_over_the_original(lab: Any, tmp_path: P
         with pytest.raises(HistoryMismatch, match="copy of campaign 'c'"):
             planner.desk("d")
 
-    asyncio.run(run(make))
+    asyncio.run(with_planner(lab, tmp_path, make))
     shutil.copytree(tmp_path / "campaigns" / "c", tmp_path / "campaigns" / "d")
-    asyncio.run(run(look))
+    asyncio.run(with_planner(lab, tmp_path, look))
 
 
 def test_one_bad_directory_does_not_stop_the_others(lab: Any, tmp_path: Path) -> None:
-    async def run(check: Any) -> None:
-        planner = Planner(tmp_path, Settings(is_inline=True))
-        planner.pool = lab.NoFits()
-        await planner.start()
-        try:
-            await check(planner)
-        finally:
-            await planner.close()
-
     async def make(planner: Planner) -> None:
         await lab.campaign(planner, "good")
         await lab.campaign(planner, "bad")
@@ -173,8 +156,8 @@ def test_one_bad_directory_does_not_stop_the_others(lab: Any, tmp_path: Path) ->
         with pytest.raises(Unavailable, match="'bad' could not be opened when the server started"):
             planner.desk("bad")
 
-    asyncio.run(run(make))
+    asyncio.run(with_planner(lab, tmp_path, make))
     bad = tmp_path / "campaigns" / "bad"
     (bad / "events.db").unlink()
     (bad / "events.db").mkdir()
-    asyncio.run(run(look))
+    asyncio.run(with_planner(lab, tmp_path, look))

@@ -120,8 +120,9 @@ def _writer(json_to: str | None, stack: ExitStack) -> Callable[[dict[str, Any]],
             ) from error
 
     def write(event: dict[str, Any]) -> None:
-        print(event_line(event["seq"], event["kind"], event["time"], event["principal"], event["payload"]), flush=True)
+        # The copy first: whoever sees the line on the screen may count on it.
         if file is not None:
             print(json.dumps(event, ensure_ascii=False), file=file, flush=True)
+        print(event_line(event["seq"], event["kind"], event["time"], event["principal"], event["payload"]), flush=True)
 
     return write

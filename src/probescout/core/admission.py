@@ -14,6 +14,9 @@ from probescout.core.spectra import Spectrum
 from probescout.core.state import Campaign, Status
 from probescout.core.suggestions import SuggestionState
 
+LARGEST_COST = 1e12
+"""Largest dwell time, beam time (seconds) and dose of one observation: their sums must stay finite."""
+
 
 @dataclass(frozen=True)
 class Expectation:
@@ -73,9 +76,11 @@ def _check_numbers(o: Observation) -> None:
             )
     for name in ("dwell_s", "dose", "cost_s"):
         value = getattr(o, name)
-        if not (math.isfinite(value) and value >= 0):
+        if not 0 <= value <= LARGEST_COST:
             raise InvalidInput(
-                Reason.FIELD_INVALID, f"{name} is {value}; give a finite number >= 0", field=f"observation.{name}"
+                Reason.FIELD_INVALID,
+                f"{name} is {value}; give a number from 0 to {LARGEST_COST:g}",
+                field=f"observation.{name}",
             )
 
 
@@ -211,7 +216,7 @@ def _unit_of(state: Campaign, dim: str) -> str:
 
 def _flagged(state: Campaign, o: Observation, spectrum: Spectrum | None, token: str) -> Observation:
     assert state.frame is not None and state.candidates is not None
-    late = False
+    late = foreign = False
     if o.suggestion:
         s = state.suggestions.get(o.suggestion)
         if s is None:
@@ -221,13 +226,15 @@ def _flagged(state: Campaign, o: Observation, spectrum: Spectrum | None, token: 
                 "that nobody asked for",
                 field="observation.suggestion",
             )
-        late = s.state is not SuggestionState.PENDING or token != s.token
+        foreign = token != s.token
+        late = foreign or s.state is not SuggestionState.PENDING
     y, x = state.frame.to_image(o.y, o.x, o.frame_revision)
     outside = not (0.0 <= y <= 1.0 and 0.0 <= x <= 1.0)
     usable = o.status in (ObservationStatus.COMPLETE, ObservationStatus.PARTIAL)
     return replace(
         o,
         is_late=late or state.status in (Status.STOPPED, Status.ABORTED),
+        is_foreign=foreign,
         is_unsolicited=not o.suggestion,
         is_outside=outside,
         candidate=-1 if outside else state.candidates.nearest(y, x),

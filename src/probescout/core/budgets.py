@@ -6,12 +6,16 @@ from dataclasses import dataclass, replace
 
 from probescout.core.specs import Budget
 
+_MANY = 1e9
+"""More leases than any budget is asked for; keeps a quotient that overflows a whole number."""
+
 
 @dataclass(frozen=True)
 class BudgetUse:
     """Spent and reserved amounts of one campaign.
 
-    A lease reserves one probe and, for seconds and dose, the mean cost of the observations so far; telling settles the
+    A lease reserves one probe and, for seconds and dose, the largest cost of an observation so far: a mean would be
+    thinned by failed probes that cost nothing, and many leases would then overspend together. Telling settles the
     reservation with what was really used. Late and unsolicited data are spent too: the sample has seen them.
     """
 
@@ -19,16 +23,10 @@ class BudgetUse:
     probes_reserved: int = 0
     seconds_spent: float = 0.0
     dose_spent: float = 0.0
-
-    @property
-    def seconds_per_probe(self) -> float:
-        """Mean beam time of an observation so far, in seconds."""
-        return self.seconds_spent / self.probes_spent if self.probes_spent else 0.0
-
-    @property
-    def dose_per_probe(self) -> float:
-        """Mean dose of an observation so far."""
-        return self.dose_spent / self.probes_spent if self.probes_spent else 0.0
+    seconds_per_probe: float = 0.0
+    """Largest beam time of an observation so far, in seconds."""
+    dose_per_probe: float = 0.0
+    """Largest dose of an observation so far."""
 
     @property
     def seconds_reserved(self) -> float:
@@ -55,6 +53,8 @@ class BudgetUse:
             probes_spent=self.probes_spent + 1,
             seconds_spent=self.seconds_spent + seconds,
             dose_spent=self.dose_spent + dose,
+            seconds_per_probe=max(self.seconds_per_probe, seconds),
+            dose_per_probe=max(self.dose_per_probe, dose),
         )
 
     def room(self, budget: Budget) -> tuple[int | None, str]:
@@ -67,13 +67,17 @@ class BudgetUse:
             ("dose", budget.dose, self.dose_spent + self.dose_reserved, self.dose_per_probe),
         ):
             if cap:
-                left = cap - used
-                # Before the first measurement a probe's cost is unknown: one at a time until it is known.
-                fits = (
-                    int(left / each + 1e-9) if each > 0 else (1 - self.probes_reserved if not self.probes_spent else 64)
-                )
-                limits.append((fits if left > 0 else 0, name))
+                limits.append((self._fits(cap - used, each), name))
         if not limits:
             return None, ""
         n, name = min(limits)
         return max(0, n), name
+
+    def _fits(self, left: float, each: float) -> int:
+        # Sums of absurd costs may be infinite, and differences of them NaN, for which this is false.
+        if not left > 0:
+            return 0
+        if each > 0:
+            return int(min(left / each + 1e-9, _MANY))
+        # As long as no probe has cost anything its cost is unknown: one lease at a time until it is known.
+        return 1 - self.probes_reserved

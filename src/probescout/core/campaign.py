@@ -8,7 +8,7 @@ carried out is in the instructions, which `probescout.runtime` obeys.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,7 +31,7 @@ from probescout.core.events import (
     Updated,
 )
 from probescout.core.observations import Observation, ObservationStatus, ScoreState
-from probescout.core.specs import CandidateKind
+from probescout.core.specs import GIVEN, CandidateKind
 from probescout.core.state import Campaign, Frame, Signature, Status
 from probescout.core.suggestions import SuggestionState
 
@@ -77,19 +77,33 @@ def apply(state: Campaign, event: Event) -> Outcome:
     return _HANDLERS[type(event)](state, event)
 
 
+_FITTED_FOR = {"scalarizer", "is_minimizing", "is_deep_member_disabled"}
+"""Fields of the spec that hyperparameters depend on."""
+
+
 def _updated(state: Campaign, event: Updated) -> Outcome:
     new = replace(state, spec=event.spec)
+    if _FITTED_FOR & set(event.changed):
+        # What was fitted to the targets of before would mislead a model that is loaded from the journal.
+        new = replace(new, hyperparameters={})
     if "scalarizer" in event.changed:
-        pending = {
-            i: (replace(o, score_state=ScoreState.PENDING) if o.signal is not None and _can_rescore(o) else o)
-            for i, o in state.observations.items()
-        }
-        return replace(new, observations=pending, data_version=state.data_version + 1), (Rescore(),)
+        switched = {i: _switched(o, event.spec.scalarizer.name) for i, o in state.observations.items()}
+        return replace(new, observations=switched, data_version=state.data_version + 1), (Rescore(),)
     return new, (Reconfigure(),)
 
 
-def _can_rescore(o: Observation) -> bool:
-    return o.score_state in (ScoreState.SCORED, ScoreState.FAILED, ScoreState.PENDING)
+def _switched(o: Observation, scalarizer: str) -> Observation:
+    """Return an observation as it stands when the campaign's scalarizer changes, before anything is scored anew."""
+    if o.is_amended or o.score_state not in (ScoreState.SCORED, ScoreState.FAILED, ScoreState.PENDING):
+        return o
+    if o.signal is not None:
+        return replace(o, score_state=ScoreState.PENDING)
+    maker = o.value_scalarizer or GIVEN
+    if maker != scalarizer:
+        why = f"the value was made by '{maker}', the scalarizer is now '{scalarizer}', and no raw signal came with it"
+        return replace(o, score_state=ScoreState.FAILED, score_message=why)
+    # It failed while another scalarizer was in use; now its value is one of the target again.
+    return replace(o, score_state=ScoreState.PENDING) if o.score_state is ScoreState.FAILED else o
 
 
 _NEXT = {
@@ -180,10 +194,10 @@ def _returned(state: Campaign, event: Returned) -> Outcome:
 def _observed(state: Campaign, event: Observed) -> Outcome:
     o = event.observation
     suggestions, pending, use = dict(state.suggestions), dict(state.pending), state.use
-    if o.suggestion in pending:
+    if o.suggestion in pending and not o.is_foreign:
         del pending[o.suggestion]
         use = use.free(1)
-    if o.suggestion in suggestions:
+    if o.suggestion in suggestions and not o.is_foreign:
         suggestions[o.suggestion] = replace(suggestions[o.suggestion], state=SuggestionState.MEASURED)
     tries, taken = dict(state.tries), state.taken
     cells = {o.candidate} - {-1}
@@ -206,10 +220,18 @@ def _observed(state: Campaign, event: Observed) -> Outcome:
         observations={**state.observations, o.id: o},
         tries=tries,
         taken=taken,
+        doses=_dosed(state.doses, o.candidate, o.dose),
         seeds=tuple(c for c in state.seeds if c not in taken),
         signature=signature,
     )
     return new, (Score(o.id),) if o.score_state is ScoreState.PENDING else ()
+
+
+def _dosed(doses: Mapping[int, float], candidate: int, dose: float) -> Mapping[int, float]:
+    if candidate < 0 or dose == 0:
+        return doses
+    # What is taken back after an amended position may leave a rounding error below zero.
+    return {**doses, candidate: max(0.0, doses.get(candidate, 0.0) + dose)}
 
 
 def _scored(state: Campaign, event: Scored) -> Outcome:
@@ -240,8 +262,8 @@ def _scored(state: Campaign, event: Scored) -> Outcome:
 
 
 def _amended(state: Campaign, event: Amended) -> Outcome:
-    o = state.observations[event.observation]
-    taken = state.taken
+    before = o = state.observations[event.observation]
+    taken, doses = state.taken, state.doses
     if event.y is not None and event.x is not None:
         assert state.frame is not None and state.candidates is not None
         y, x = state.frame.to_image(event.y, event.x, o.frame_revision)
@@ -253,9 +275,10 @@ def _amended(state: Campaign, event: Amended) -> Outcome:
             is_outside=outside,
             candidate=-1 if outside else state.candidates.nearest(y, x),
         )
+        doses = _dosed(_dosed(doses, before.candidate, -o.dose), o.candidate, o.dose)
         if o.status is not ObservationStatus.FAILED:
             others = {**state.observations, o.id: o}
-            left = {state.observations[o.id].candidate} - _answered(state, others.values())
+            left = {before.candidate} - _answered(state, others.values())
             taken = (taken - left) | ({o.candidate} - {-1})
     if event.value is not None:
         variance = math.nan if event.variance is None else event.variance
@@ -266,11 +289,13 @@ def _amended(state: Campaign, event: Amended) -> Outcome:
             target_variance=variance,
             score_state=o.score_state if was_retracted else ScoreState.SCORED,
             score_message="",
+            is_amended=True,
         )
     new = replace(
         state,
         observations={**state.observations, o.id: o},
         taken=taken,
+        doses=doses,
         seeds=tuple(c for c in state.seeds if c not in taken),
         data_version=state.data_version + 1,
     )

@@ -7,10 +7,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from probescout.core.campaign import apply
 from probescout.core.errors import InvalidInput, NotFound, Reason, WrongState
 from probescout.core.events import Amended, Control, Controlled, Event, FrameRevised, Retracted, Returned, Updated
 from probescout.core.geometry import Affine
-from probescout.core.observations import Observation
+from probescout.core.leasing import place_violation
+from probescout.core.observations import Observation, ObservationStatus
 from probescout.core.specs import UPDATABLE, CampaignSpec, check_spec
 from probescout.core.spectra import LARGEST_VALUE
 from probescout.core.state import Campaign, Status
@@ -37,8 +42,23 @@ def control(state: Campaign, action: Control, reason: str) -> list[Event]:
     return events
 
 
-def update(state: Campaign, new: CampaignSpec, mask: Sequence[str], etag: str, reason: str) -> Updated:
-    """Return the event that takes the masked fields of a new spec.
+def update(
+    state: Campaign,
+    new: CampaignSpec,
+    mask: Sequence[str],
+    etag: str,
+    reason: str,
+    probing: NDArray[np.bool_] | None = None,
+) -> tuple[Updated, *tuple[Returned, ...]]:
+    """Return the events that take the masked fields of a new spec, and the leases that it forbids.
+
+    Args:
+        state: The campaign.
+        new: Holds the new values.
+        mask: Names of the fields to take.
+        etag: Of the spec that the caller has seen.
+        reason: Kept in the journal.
+        probing: (y, x) where probing is allowed by the frame's mask; None: everywhere.
 
     Raises:
         WrongState: ETAG_MISMATCH when somebody else changed the campaign meanwhile.
@@ -65,11 +85,19 @@ def update(state: Campaign, new: CampaignSpec, mask: Sequence[str], etag: str, r
     spec = replace(state.spec, **{name: getattr(new, name) for name in mask})
     check_spec(spec)
     changed = tuple(name for name in mask if getattr(spec, name) != getattr(state.spec, name))
-    return Updated(spec, changed, reason)
+    forbidden = _forbidden_leases(replace(state, spec=spec), probing) if "limits" in changed else ()
+    return Updated(spec, changed, reason), *forbidden
 
 
-def revise_frame(state: Campaign, frame: str, affine: Affine, covariance: Sequence[float], reason: str) -> FrameRevised:
-    """Return the event of a new frame revision.
+def revise_frame(
+    state: Campaign,
+    frame: str,
+    affine: Affine,
+    covariance: Sequence[float],
+    reason: str,
+    probing: NDArray[np.bool_] | None = None,
+) -> tuple[FrameRevised, *tuple[Returned, ...]]:
+    """Return the event of a new frame revision, and the leases that drifted out of reach with it.
 
     Args:
         state: The campaign.
@@ -77,6 +105,7 @@ def revise_frame(state: Campaign, frame: str, affine: Affine, covariance: Sequen
         affine: From the previous revision, in fractions.
         covariance: 2 x 2 of the shift (y, x), row by row, fractions squared; empty when unknown.
         reason: Kept in the journal.
+        probing: (y, x) where probing is allowed by the frame's mask; None: everywhere.
 
     Raises:
         WrongState: NO_FRAME.
@@ -104,7 +133,18 @@ def revise_frame(state: Campaign, frame: str, affine: Affine, covariance: Sequen
         if var_y < 0 or var_x < 0 or cov != cov2 or cov * cov > var_y * var_x * (1 + 1e-9):
             raise InvalidInput(Reason.FIELD_INVALID, "the covariance is not symmetric and positive", field="covariance")
         std = math.sqrt((var_y + var_x) / 2)
-    return FrameRevised(state.frame.added.frame, state.frame.revision + 1, affine, std, reason)
+    revised = FrameRevised(state.frame.added.frame, state.frame.revision + 1, affine, std, reason)
+    return revised, *_forbidden_leases(apply(state, revised)[0], probing)
+
+
+def _forbidden_leases(state: Campaign, probing: NDArray[np.bool_] | None) -> tuple[Returned, ...]:
+    """Return the events that end the open leases which no longer may be measured, by why they may not."""
+    names: dict[str, list[str]] = {}
+    for name, candidate in state.pending.items():
+        refusal = place_violation(state, probing, candidate)
+        if refusal:
+            names.setdefault(refusal, []).append(name)
+    return tuple(Returned(tuple(n), reason=refusal) for refusal, n in names.items())
 
 
 def find_observation(state: Campaign, name: str) -> Observation:
@@ -124,9 +164,10 @@ def amend(state: Campaign, change: Amended) -> Amended:
 
     Raises:
         NotFound: OBSERVATION_NOT_FOUND.
-        InvalidInput: Nothing to change, no reason, or a number that is not finite.
+        InvalidInput: Nothing to change, no reason, a number that is not finite, or a value for a measurement that
+            there was not.
     """
-    find_observation(state, change.observation)
+    o = find_observation(state, change.observation)
     _need_reason(change.reason)
     if (change.y is None) != (change.x is None):
         raise InvalidInput(Reason.FIELD_MISSING, "give both y and x of the corrected position", field="measured_at")
@@ -136,6 +177,13 @@ def amend(state: Campaign, change: Amended) -> Amended:
         number = getattr(change, name)
         if number is not None and not math.isfinite(number):
             raise InvalidInput(Reason.NON_FINITE, f"{name} is {number}; give a finite number", field=name)
+    if change.value is not None and o.status in (ObservationStatus.FAILED, ObservationStatus.INFEASIBLE):
+        raise InvalidInput(
+            Reason.FIELD_INVALID,
+            f"observation '{o.id}' is {o.status}: nothing was measured, so that it has no value to correct; tell what "
+            "was measured as a new observation",
+            field="value",
+        )
     if change.value is not None and abs(change.value) > LARGEST_VALUE:
         raise InvalidInput(
             Reason.FIELD_INVALID,

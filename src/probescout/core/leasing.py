@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from probescout.core.errors import InvalidInput, NotFound, Reason, WrongState
 from probescout.core.geometry import Position, distance
 from probescout.core.regions import allowed, is_allowed
-from probescout.core.specs import CampaignSpec, SeedKind
+from probescout.core.specs import CampaignSpec, Limits, SeedKind
+from probescout.core.standing import TOLERANCE, Standing, has_dose_left
 from probescout.core.state import Campaign, Status
 from probescout.core.suggestions import Suggestion, SuggestionState
 
@@ -72,7 +73,8 @@ def budget_stop(state: Campaign) -> tuple[int | None, StopReport | None]:
         )
     return 0, StopReport(
         StopCause(f"budget_{name}"),
-        f"the budget of {cap:g} {unit} is spent; raise spec.budget.{name} with UpdateCampaign to go on",
+        f"the budget of {cap:g} {unit} has no room for another probe; raise spec.budget.{name} with UpdateCampaign "
+        "to go on",
         True,
     )
 
@@ -88,6 +90,53 @@ def budget_shortage(state: Campaign, wanted: int, given: int) -> StopReport:
     )
 
 
+def shortage(state: Campaign, mask: BoolArray | None, client_id: str, chosen: Sequence[int] = ()) -> StopReport:
+    """Return why no candidate is left for a client, from what really blocks; final when waiting does not help.
+
+    Args:
+        state: The campaign.
+        mask: (y, x) where probing is allowed; None: everywhere.
+        client_id: Who asks.
+        chosen: Candidates that are leased in the same call.
+    """
+    limits, at = state.spec.limits, Standing.of(state, mask, client_id)
+    rest = at.may_be_probed
+    if not rest.any():
+        return StopReport(StopCause.NO_CANDIDATES, _why_nothing_is_left(at, limits, state.use.dose_per_probe), True)
+    if not (rest & at.is_near).any():
+        return StopReport(
+            StopCause.MAX_STEP,
+            f"no free candidate lies within max_step {limits.max_step:g} of the last point; raise it with "
+            "UpdateCampaign",
+            True,
+        )
+    is_leased = at.is_leased.copy()
+    is_leased[list(chosen)] = True
+    if (rest & ~at.is_near & ~is_leased).any():
+        return StopReport(
+            StopCause.MAX_STEP,
+            f"every free candidate within max_step {limits.max_step:g} of the last point is leased; tell or release "
+            "them, or raise it with UpdateCampaign",
+            False,
+            1.0,
+        )
+    return StopReport(StopCause.NO_CANDIDATES, "every free candidate is leased; tell or release them", False, 1.0)
+
+
+def _why_nothing_is_left(at: Standing, limits: Limits, expected: float) -> str:
+    if not at.is_allowed.any():
+        return "the limits and the mask leave no candidate; widen spec.limits with UpdateCampaign"
+    left = at.is_allowed & ~at.is_done
+    if not left.any():
+        return "every allowed candidate is measured"
+    if not (left & at.is_inside).any():
+        return f"every candidate that is left ({left.sum()}) has drifted out of the frame; bring the sample back"
+    return (
+        f"dose_per_area {limits.dose_per_area:g} forbids a further probe of up to {expected:g} on every candidate that "
+        f"is left ({(left & at.is_inside).sum()}); raise spec.limits.dose_per_area with UpdateCampaign"
+    )
+
+
 def violation(state: Campaign, mask: BoolArray | None, candidate: int, client_id: str) -> str:
     """Return which hard limit a candidate would break; empty when it breaks none.
 
@@ -99,20 +148,31 @@ def violation(state: Campaign, mask: BoolArray | None, candidate: int, client_id
         return f"candidate {candidate} does not exist; there are {state.candidates.n}"
     if candidate in state.blocked:
         return f"candidate {candidate} is measured, pending or infeasible"
-    y, x = state.candidates.position(candidate)
+    refusal = place_violation(state, mask, candidate)
+    if refusal:
+        return refusal
     limits = state.spec.limits
-    if not is_allowed(limits, mask, y, x):
+    if limits.max_step and client_id in state.last_at:
+        step = distance(Position(*state.last_at[client_id]), Position(*state.candidates.position(candidate)))
+        if step > limits.max_step * TOLERANCE:
+            return f"a move of {step:.4g} of the frame diagonal is longer than max_step {limits.max_step:g}"
+    dose, expected = state.doses.get(candidate, 0.0), state.use.dose_per_probe
+    if not has_dose_left(limits, dose, expected):
+        return (
+            f"the pixel has had a dose of {dose:g} and a probe costs up to {expected:g}; dose_per_area allows "
+            f"{limits.dose_per_area:g}"
+        )
+    return ""
+
+
+def place_violation(state: Campaign, mask: BoolArray | None, candidate: int) -> str:
+    """Return why the place of a candidate may not be probed by anybody; empty when it may."""
+    assert state.candidates is not None and state.frame is not None
+    y, x = state.candidates.position(candidate)
+    if not is_allowed(state.spec.limits, mask, y, x):
         return f"position ({y:.6g}, {x:.6g}) is outside the allowed region"
     if not Position(*state.frame.to_instrument(y, x)).is_inside:
         return f"position ({y:.6g}, {x:.6g}) has drifted out of the frame"
-    if limits.max_step and client_id in state.last_at:
-        step = distance(Position(*state.last_at[client_id]), Position(y, x))
-        if step > limits.max_step * (1 + 1e-9):
-            return f"a move of {step:.4g} of the frame diagonal is longer than max_step {limits.max_step:g}"
-    if limits.dose_per_area:
-        dose = sum(o.dose for o in state.observations.values() if o.candidate == candidate)
-        if dose + state.use.dose_per_probe > limits.dose_per_area:
-            return f"the pixel has had a dose of {dose:g}; dose_per_area allows {limits.dose_per_area:g}"
     return ""
 
 
@@ -129,23 +189,8 @@ def space_filling(state: Campaign, mask: BoolArray | None, client_id: str) -> It
     start = state.n_suggested + 1
     for i in range(start, start + 256):
         yield state.candidates.nearest((_radical_inverse(i, 2) + dy) % 1.0, (_radical_inverse(i, 3) + dx) % 1.0)
-    free = np.flatnonzero(_open(state, mask, client_id))
+    free = np.flatnonzero(Standing.of(state, mask, client_id).is_open)
     yield from (int(c) for c in np.roll(free, -int(np.searchsorted(free, rng.integers(n)))))
-
-
-def _open(state: Campaign, mask: BoolArray | None, client_id: str) -> BoolArray:
-    """Return (candidate,) what the guard will hardly refuse, all at once: one by one takes seconds on a large frame."""
-    assert state.candidates is not None and state.frame is not None
-    positions, limits = state.candidates.positions(), state.spec.limits
-    ok = allowed(limits, mask, positions)
-    ok[np.fromiter(state.blocked, dtype=np.intp, count=len(state.blocked))] = False
-    m = state.frame.maps[-1]
-    drifted = positions @ np.array([[m.yy, m.xy], [m.yx, m.xx]]) + [m.y0, m.x0]
-    ok &= np.all((drifted >= 0.0) & (drifted <= 1.0), axis=1)
-    if limits.max_step and client_id in state.last_at:
-        gaps = np.hypot(*(positions - state.last_at[client_id]).T) / np.sqrt(2.0)
-        ok &= gaps <= limits.max_step * (1 + 1e-9)
-    return ok
 
 
 def _radical_inverse(i: int, base: int) -> float:

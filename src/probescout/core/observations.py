@@ -111,6 +111,16 @@ class SignalRecord:
 
 
 @dataclass(frozen=True)
+class Setting:
+    """A setting of the instrument that was used, for example its dwell or bias."""
+
+    name: str
+    value: float
+    """In `unit`."""
+    unit: str = ""
+
+
+@dataclass(frozen=True)
 class Observation:
     """A measurement, without the bytes of its signal."""
 
@@ -131,10 +141,13 @@ class Observation:
     dose: float = 0.0
     cost_s: float = 0.0
     measured_time: float = 0.0
+    settings: tuple[Setting, ...] = ()
     client_id: str = ""
     message: str = ""
     received_time: float = 0.0
     is_late: bool = False
+    is_foreign: bool = False
+    """Told without the token of the lease that it names, which therefore stays with its holder."""
     is_unsolicited: bool = False
     is_outside: bool = False
     ordinal: int = 0
@@ -145,6 +158,8 @@ class Observation:
     target_variance: float = math.nan
     target_unit: str = ""
     score_message: str = ""
+    is_amended: bool = False
+    """A person gave the target value, which no scalarizer replaces."""
 
     @property
     def has_value(self) -> bool:

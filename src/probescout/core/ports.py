@@ -231,8 +231,13 @@ class EventStore(Protocol):
             Unavailable: STORE_UNAVAILABLE when the disk refuses; nothing was appended.
         """
 
-    def read(self, after_seq: int = 0, *, limit: int | None = None) -> Iterator[Record]:
+    def read(self, after_seq: int = 0, *, limit: int | None = None, with_data: bool = True) -> Iterator[Record]:
         """Yield records with seq > after_seq in order, checking the chain.
+
+        Args:
+            after_seq: The newest that is not wanted.
+            limit: Most records; None: all.
+            with_data: Keep the raw bytes; without, `Record.data` is None and costs no memory.
 
         Raises:
             HistoryMismatch: JOURNAL_CORRUPT naming the first bad sequence number.

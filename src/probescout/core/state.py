@@ -80,6 +80,8 @@ class Campaign:
     """Failed attempts a candidate; at MAX_TRIES it is not proposed again."""
     taken: frozenset[int] = frozenset()
     """Candidates that are measured or infeasible."""
+    doses: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
+    """Dose that each candidate has had, in the campaign's dose unit; those without any are left out."""
     use: BudgetUse = BudgetUse()
     signature: Signature | None = None
     last_at: Mapping[str, tuple[float, float]] = field(default_factory=lambda: MappingProxyType({}))
@@ -96,10 +98,14 @@ class Campaign:
         return len(self.suggestions)
 
     @cached_property
+    def done(self) -> frozenset[int]:
+        """Candidates that are never proposed again: measured, infeasible, or failed too often."""
+        return self.taken | {c for c, n in self.tries.items() if n >= MAX_TRIES}
+
+    @cached_property
     def blocked(self) -> frozenset[int]:
-        """Candidates that must not be proposed: measured, infeasible, pending, or failed too often."""
-        worn = {c for c, n in self.tries.items() if n >= MAX_TRIES}
-        return self.taken | set(self.pending.values()) | worn
+        """Candidates that must not be proposed: done or pending."""
+        return self.done | set(self.pending.values())
 
     def best(self) -> Observation | None:
         """Return the best scored observation."""

@@ -104,7 +104,7 @@ class CampaignWorks:
             elif isinstance(event, Updated):
                 # What the new scalarizer takes is asked again before the next data are admitted.
                 self._expect = None
-            elif isinstance(event, Observed):
+            elif isinstance(event, Observed) and event.observation.suggestion not in self.state.pending:
                 self.leases.drop([event.observation.suggestion])
         for instruction in instructions:
             self._obey(instruction)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from probescout_client.wire.v1 import probescout_pb2 as pb
 
 from probescout.core.candidates import CandidateSet
 from probescout.core.errors import InvalidInput, Reason
-from probescout.core.events import FrameAdded
+from probescout.core.events import FrameAdded, Leased
 from probescout.core.leasing import seed_candidates
 from probescout.core.observations import SignalRecord
 from probescout.core.ports import BlobStore, Head, Record
@@ -55,6 +56,7 @@ def write_version(head: Head, state: Campaign) -> pb.StateVersion:
 
 def write_campaign(state: Campaign, head: Head) -> pb.Campaign:
     """Return the message of a campaign."""
+    given = state.candidates.given if state.candidates is not None else None
     use = state.use
     message = pb.Campaign(
         name=f"campaigns/{state.id}",
@@ -72,7 +74,7 @@ def write_campaign(state: Campaign, head: Head) -> pb.Campaign:
         n_observations=len(state.observations),
         n_pending=len(state.pending),
         n_candidates=state.candidates.n if state.candidates is not None else 0,
-        frames=[write_frame(state.frame, state.id)] if state.frame is not None else [],
+        frames=[write_frame(state.frame, state.id, given)] if state.frame is not None else [],
         version=write_version(head, state),
         created_time=state.created_time,
         status_reason=state.status_reason,
@@ -83,8 +85,14 @@ def write_campaign(state: Campaign, head: Head) -> pb.Campaign:
     return message
 
 
-def write_frame(frame: Frame, campaign: str) -> pb.Frame:
-    """Return the message of a frame, without its arrays."""
+def write_frame(frame: Frame, campaign: str, given: NDArray[np.float64] | None = None) -> pb.Frame:
+    """Return the message of a frame; its arrays are named as blobs.
+
+    Args:
+        frame: Image or patches with their revisions.
+        campaign: Id.
+        given: (candidate, 2) fractional (y, x) of patches; None for pixels.
+    """
     added, m = frame.added, frame.maps[-1]
     return pb.Frame(
         name=f"campaigns/{campaign}/frames/{added.frame}",
@@ -92,6 +100,8 @@ def write_frame(frame: Frame, campaign: str) -> pb.Frame:
         pixel_size=pb.Length(value=added.pixel_size, unit=added.pixel_unit),
         rotation_deg=added.rotation_deg,
         mask=_reference(added.mask),
+        patches=_reference(added.patches),
+        positions=[] if given is None else [pb.Position(y=y, x=x) for y, x in given.tolist()],
         revision=frame.revision,
         affine=[m.yy, m.yx, m.y0, m.xy, m.xx, m.x0],
         position_std=frame.position_std,
@@ -129,6 +139,7 @@ def read_frame(
     for name, value in (("pixel_size.value", event.pixel_size), ("rotation_deg", event.rotation_deg)):
         if not math.isfinite(value):
             raise InvalidInput(Reason.NON_FINITE, f"{value} is not finite", field=f"frame.{name}")
+    _refuse_unused(m, spec.candidates.kind)
     if spec.candidates.kind is CandidateKind.PATCHES:
         return _read_patches(m, event, spec, blobs, max_bytes)
     if not m.HasField("image"):
@@ -166,6 +177,19 @@ def read_frame(
     )
 
 
+def _refuse_unused(m: pb.Frame, kind: CandidateKind) -> None:
+    """Refuse what would be left out in silence: a mask is a hard limit, and its owner relies on it."""
+    if kind is CandidateKind.PATCHES:
+        advice = "a campaign on patches takes patches and positions only; leave out the patches that must not be probed"
+        given = {"mask": m.HasField("mask"), "image": m.HasField("image")}
+    else:
+        advice = "a campaign on pixels takes an image; for patches choose CANDIDATE_KIND_PATCHES when creating it"
+        given = {"patches": m.HasField("patches"), "positions": len(m.positions) > 0}
+    for name, is_given in given.items():
+        if is_given:
+            raise InvalidInput(Reason.FIELD_INVALID, f"{name}: {advice}", field=f"frame.{name}")
+
+
 def _read_mask(
     m: pb.Frame, shape: tuple[int, int], blobs: BlobStore, max_bytes: int
 ) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
@@ -194,6 +218,14 @@ def _read_patches(m: pb.Frame, event: FrameAdded, spec: CampaignSpec, blobs: Blo
             "give (candidate, channel, y, x) and one position a candidate",
             field="frame.patches",
         )
+    empty = ~np.isfinite(patches).reshape(len(patches), -1).any(axis=1)
+    if empty.any():
+        raise InvalidInput(
+            Reason.NON_FINITE,
+            f"{int(empty.sum())} of {len(patches)} patches hold no finite element, the first is "
+            f"{int(np.flatnonzero(empty)[0])}; leave them out",
+            field="frame.patches.data",
+        )
     positions = np.array([[p.y, p.x] for p in m.positions], dtype=np.float64)
     if not (np.isfinite(positions).all() and (positions >= 0).all() and (positions <= 1).all()):
         raise InvalidInput(Reason.FIELD_INVALID, "positions must lie in [0, 1]", field="frame.positions")
@@ -213,7 +245,7 @@ def _store(values: np.ndarray[Any, Any], dims: tuple[str, ...], unit: str, blobs
 
 def write_maps(reply: Mapping[str, Any], kinds: list[int], unit: str, is_image: bool) -> list[pb.Map]:
     """Return the wanted maps; those that the model does not have yet are left out."""
-    wanted = kinds or [pb.MAP_KIND_MEAN, pb.MAP_KIND_STD, pb.MAP_KIND_ACQUISITION]
+    wanted = list(dict.fromkeys(kinds)) or [pb.MAP_KIND_MEAN, pb.MAP_KIND_STD, pb.MAP_KIND_ACQUISITION]
     maps = []
     for kind in wanted:
         values = reply["maps"].get(MAP_KINDS.get(kind, ""))
@@ -224,13 +256,29 @@ def write_maps(reply: Mapping[str, Any], kinds: list[int], unit: str, is_image: 
     return maps
 
 
+def check_map_kinds(kinds: Sequence[int]) -> None:
+    """Refuse a kind that the contract does not have.
+
+    Raises:
+        InvalidInput: FIELD_INVALID.
+    """
+    known = set(pb.MapKind.values()) - {pb.MAP_KIND_UNSPECIFIED}
+    for i, kind in enumerate(kinds):
+        if kind not in known:
+            names = ", ".join(pb.MapKind.Name(k) for k in sorted(known))
+            raise InvalidInput(Reason.FIELD_INVALID, f"{kind} is no MapKind; choose of {names}", field=f"kinds[{i}]")
+
+
 def write_event(record: Record) -> pb.Event:
-    """Return the message of a journal record, without its raw bytes."""
+    """Return the message of a journal record, without its raw bytes and without what proves who holds a lease."""
+    payload = dict(record.payload)
+    if record.kind == Leased.__name__:
+        payload["suggestions"] = [{**s, "token": ""} for s in payload["suggestions"]]
     return pb.Event(
         seq=record.seq,
         kind=record.kind,
         time=record.time,
         principal=record.principal,
-        payload_json=json.dumps(record.payload, sort_keys=True),
+        payload_json=json.dumps(payload, sort_keys=True),
         hash=record.hash,
     )

@@ -9,7 +9,7 @@ from probescout_client.wire.v1 import probescout_pb2 as pb
 
 from probescout.core.errors import InvalidInput, Reason
 from probescout.core.leasing import StopReport
-from probescout.core.observations import Observation, ObservationStatus, ScoreState
+from probescout.core.observations import Observation, ObservationStatus, ScoreState, Setting
 from probescout.core.spectra import Axis, Spectrum
 from probescout.core.state import Campaign
 from probescout.core.suggestions import Source, Suggestion, SuggestionState
@@ -18,6 +18,8 @@ from probescout.service.tensors import KINDS, ReadBlob, read_tensor
 
 MAX_AXIS = 1 << 24
 """Most elements of an axis."""
+MAX_SETTINGS = 256
+"""Most instrument settings of one observation."""
 STATUS = {
     pb.OBSERVATION_STATUS_UNSPECIFIED: ObservationStatus.COMPLETE,
     pb.OBSERVATION_STATUS_COMPLETE: ObservationStatus.COMPLETE,
@@ -87,6 +89,7 @@ def read_observation(
         dose=m.dose,
         cost_s=m.cost_s,
         measured_time=m.measured_time if math.isfinite(m.measured_time) else 0.0,
+        settings=_read_settings(m),
         client_id=m.client_id,
         message=m.message,
         received_time=now,
@@ -98,6 +101,24 @@ def _checked_value(m: pb.Observation) -> float:
     if not math.isfinite(m.value):
         raise InvalidInput(Reason.NON_FINITE, f"value is {m.value}; give a finite number", field="observation.value")
     return m.value
+
+
+def _read_settings(m: pb.Observation) -> tuple[Setting, ...]:
+    where = "observation.settings"
+    if len(m.settings) > MAX_SETTINGS:
+        raise InvalidInput(
+            Reason.FIELD_INVALID, f"{len(m.settings)} settings; at most {MAX_SETTINGS} are kept", field=where
+        )
+    for i, s in enumerate(m.settings):
+        if not s.name:
+            raise InvalidInput(Reason.FIELD_MISSING, "name the setting", field=f"{where}[{i}].name")
+        if not math.isfinite(s.value):
+            raise InvalidInput(
+                Reason.NON_FINITE,
+                f"setting '{s.name}' is {s.value}; give a finite number, or leave it out",
+                field=f"{where}[{i}].value",
+            )
+    return tuple(Setting(s.name, s.value, s.unit) for s in m.settings)
 
 
 def _read_spectrum(m: pb.Observation, read_blob: ReadBlob, max_bytes: int) -> Spectrum:
@@ -158,6 +179,7 @@ def write_observation(o: Observation, campaign: str) -> pb.Observation:
         dose=o.dose,
         cost_s=o.cost_s,
         measured_time=o.measured_time,
+        settings=[pb.Setting(name=s.name, value=s.value, unit=s.unit) for s in o.settings],
         client_id=o.client_id,
         message=o.message,
         score_state=_SCORE_OUT[o.score_state],

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 import grpc
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from probescout.core.errors import InvalidInput, NotBuilt, Overloaded, ProbescoutError, Reason, Unavailable
 from probescout.service.auth import Principal, Tokens
 from probescout.service.not_built import NOT_BUILT
 from probescout.service.status import abort, abort_bug
+from probescout.service.text_limits import check_texts
 
 PRINCIPAL: ContextVar[Principal] = ContextVar("principal")
 """Who makes the call that is being handled."""
 MAX_STREAMS = 128
-"""Most event streams at once."""
-
+"""Most event and blob streams at once."""
+MAX_STANDARD_STREAMS = 32
+"""Most streams of the standard services; counted apart, because anybody may watch the health without a token."""
+_log = logging.getLogger(__name__)
 
 Decode = Callable[[bytes], Any]
 
@@ -32,7 +37,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         self._tokens = tokens
         self._max_inflight = max_inflight
         self._n_calls = 0
-        self._n_streams = 0
+        self._n_streams = {"own": 0, "standard": 0}
         self._is_draining = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -59,7 +64,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         if handler.request_streaming:
             # Only server reflection streams requests; it is wrapped for its authentication alone.
             return grpc.stream_stream_rpc_method_handler(
-                self._streaming(handler.stream_stream, method, str(header)),
+                self._streaming(handler.stream_stream, method, str(header), _as_it_is),
                 handler.request_deserializer,
                 handler.response_serializer,
             )
@@ -78,11 +83,11 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         PRINCIPAL.set(self._tokens.check(method, header))
         if method in NOT_BUILT:
             raise NotBuilt(Reason.CALL_NOT_BUILT, f"{method.rsplit('/', 1)[-1]} is not built in this server")
-        if self._is_draining and not method.startswith("/grpc."):
+        if self._is_draining and not _is_standard(method):
             raise Unavailable(Reason.SERVER_DRAINING, "the server is shutting down; try again when it is back")
 
     def _unary(self, behavior: Callable[[Any, Any], Awaitable[Any]], method: str, header: str, decode: Decode) -> Any:
-        is_ours = not method.startswith("/grpc.")
+        is_ours = not _is_standard(method)
 
         async def call(body: bytes, context: grpc.aio.ServicerContext) -> Any:
             try:
@@ -107,28 +112,25 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
         return call
 
-    def _streaming(
-        self,
-        behavior: Callable[[Any, Any], AsyncIterator[Any]],
-        method: str,
-        header: str,
-        decode: Decode | None = None,
-    ) -> Any:
-        async def call(body: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+    def _streaming(self, behavior: Callable[[Any, Any], Any], method: str, header: str, decode: Decode) -> Any:
+        bound = MAX_STANDARD_STREAMS if _is_standard(method) else MAX_STREAMS
+        kind = "standard" if _is_standard(method) else "own"
+
+        # A coroutine that writes, not a generator: grpc logs a traceback for a generator whose client is gone.
+        async def call(body: Any, context: grpc.aio.ServicerContext) -> None:
             try:
                 self._admit(method, header)
-                request = body if decode is None else _decoded(body, decode)
-                if self._n_streams >= MAX_STREAMS:
-                    raise Overloaded(Reason.QUEUE_FULL, f"{self._n_streams} streams are open; close one")
-                self._n_streams += 1
+                request = _decoded(body, decode)
+                if self._n_streams[kind] >= bound:
+                    raise Overloaded(Reason.QUEUE_FULL, f"{self._n_streams[kind]} streams are open; close one")
+                self._n_streams[kind] += 1
                 try:
-                    async for reply in behavior(request, context):
-                        yield reply
+                    await _forward(behavior(request, context), context)
                 finally:
-                    self._n_streams -= 1
+                    self._n_streams[kind] -= 1
             except ProbescoutError as error:
                 await abort(context, error)
-            except (grpc.aio.AbortError, asyncio.CancelledError, GeneratorExit):
+            except (grpc.aio.AbortError, asyncio.CancelledError):
                 raise
             except Exception as error:
                 await abort_bug(context, error)
@@ -136,12 +138,37 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         return call
 
 
+async def _forward(replies: AsyncIterator[Any] | Awaitable[None], context: grpc.aio.ServicerContext) -> None:
+    """Send what a handler yields, or let it write by itself, as the standard health service does."""
+    try:
+        if not isinstance(replies, AsyncIterator):
+            await replies
+            return
+        async with aclosing(cast(AsyncGenerator[Any, None], replies)):
+            async for reply in replies:
+                await context.write(reply)
+    except grpc.aio.InternalError as error:
+        # The transport refuses to write: the client has gone, and nobody is left to be told.
+        _log.debug("a stream ended while it was written: %s", error)
+
+
+def _is_standard(method: str) -> bool:
+    return method.startswith("/grpc.")
+
+
 def _decoded(body: bytes, decode: Decode) -> Any:
     try:
-        return decode(body)
+        message = decode(body)
     except DecodeError as error:
         raise InvalidInput(
             Reason.FIELD_INVALID,
             f"the body is not a message of this call: {error}; use the stubs made from the contract",
             field="body",
         ) from error
+    if isinstance(message, Message):
+        check_texts(message)
+    return message
+
+
+def _as_it_is(body: Any) -> Any:
+    return body

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 from probescout_client.wire.v1 import probescout_pb2 as pb
 
-from probescout.core.errors import InvalidInput, NotFound, Reason
-from probescout.runtime.planner import Desk, Planner
-from probescout.service.campaign_codec import write_campaign, write_event, write_maps, write_version
+from probescout.core.errors import InvalidInput, Reason, WrongState
+from probescout.core.observations import Observation
+from probescout.core.suggestions import Suggestion
+from probescout.service.campaign_codec import check_map_kinds, write_campaign, write_maps, write_version
 from probescout.service.data_codec import STATE_OUT, write_observation, write_suggestion
-from probescout.service.names import campaign_id, own_id
-from probescout.service.tensors import KINDS, write_tensor
+from probescout.service.desks import Desks
+from probescout.service.guard import PRINCIPAL
+from probescout.service.names import own_id
+from probescout.service.signals import write_signal
 
 T = TypeVar("T")
+M = TypeVar("M", bound=Message)
 DEFAULT_PAGE, MAX_PAGE = 100, 1000
-WATCH_BATCH = 64
-"""Events read from the journal at once for one watcher; the rest waits on disk, not in memory."""
+PAGE_BYTES = 3 << 20
+"""Bytes of messages after which a page ends; grpc clients refuse replies of more than 4 MiB by default."""
 _GROUPS = {
     "probescout.scalarizers": pb.PLUGIN_KIND_SCALARIZER,
     "probescout.planners": pb.PLUGIN_KIND_PLANNER,
@@ -27,8 +32,14 @@ _GROUPS = {
 }
 
 
-def page(rows: Sequence[T], size: int, token: str) -> tuple[Sequence[T], str]:
-    """Return one page of rows and the token of the next; rows are only ever appended, so a token stays true.
+async def page(rows: Sequence[T], size: int, token: str, write: Callable[[T], Awaitable[M] | M]) -> tuple[list[M], str]:
+    """Return one page of messages and the token of the next; rows are only ever appended, so a token stays true.
+
+    Args:
+        rows: All of them.
+        size: Most messages; 0: 100.
+        token: Of an earlier page; empty: the first.
+        write: Makes the message of a row. A page ends early rather than grow beyond PAGE_BYTES, but holds one.
 
     Raises:
         InvalidInput: FIELD_INVALID for a token that no page gave.
@@ -36,19 +47,22 @@ def page(rows: Sequence[T], size: int, token: str) -> tuple[Sequence[T], str]:
     if token and not (token.isascii() and token.isdigit() and len(token) < 12):
         raise InvalidInput(Reason.FIELD_INVALID, f"'{token[:80]}' is no token of an earlier page", field="page_token")
     start = int(token or 0)
-    stop = start + min(size or DEFAULT_PAGE, MAX_PAGE)
-    return rows[start:stop], str(stop) if stop < len(rows) else ""
+    stop = min(len(rows), start + min(size or DEFAULT_PAGE, MAX_PAGE))
+    messages: list[M] = []
+    n_bytes = 0
+    for row in rows[start:stop]:
+        made = write(row)
+        message = await made if isinstance(made, Awaitable) else made
+        n_bytes += message.ByteSize()
+        if messages and n_bytes > PAGE_BYTES:
+            break
+        messages.append(message)
+    stop = start + len(messages)
+    return messages, str(stop) if stop < len(rows) else ""
 
 
-class Listing:
+class Listing(Desks):
     """Read-only calls."""
-
-    def __init__(self, planner: Planner) -> None:
-        """Look into a started planner."""
-        self._planner = planner
-
-    def _desk(self, name: str, *, field: str = "campaign") -> Desk:
-        return self._planner.desk(campaign_id(name, field=field), field=field)
 
     async def GetCampaign(self, request: pb.GetCampaignRequest, context: grpc.aio.ServicerContext) -> pb.Campaign:
         """Return one campaign."""
@@ -59,32 +73,29 @@ class Listing:
         self, request: pb.ListCampaignsRequest, context: grpc.aio.ServicerContext
     ) -> pb.ListCampaignsReply:
         """Return campaigns, oldest first."""
-        rows, token = page(self._planner.desks(), request.page_size, request.page_token)
-        return pb.ListCampaignsReply(
-            campaigns=[write_campaign(d.driver.state, d.driver.ledger.head) for d in rows], next_page_token=token
+        rows, token = await page(
+            self._planner.desks(),
+            request.page_size,
+            request.page_token,
+            lambda d: write_campaign(d.driver.state, d.driver.ledger.head),
         )
+        return pb.ListCampaignsReply(campaigns=rows, next_page_token=token)
 
     async def ListObservations(
         self, request: pb.ListObservationsRequest, context: grpc.aio.ServicerContext
     ) -> pb.ListObservationsReply:
         """Return observations in the order in which they came."""
         driver = self._desk(request.campaign).driver
-        rows, token = page(list(driver.state.observations.values()), request.page_size, request.page_token)
-        reply = pb.ListObservationsReply(next_page_token=token)
-        for o in rows:
-            message = write_observation(o, driver.state.id)
-            data = await driver.ledger.raw(o) if request.is_with_spectra else None
-            if data is not None and o.signal is not None:
-                spectrum = o.signal.spectrum(data)
-                message.spectrum.CopyFrom(write_tensor(spectrum.values, spectrum.dims, spectrum.unit))
-                message.spectrum.value_kind = next(k for k, v in KINDS.items() if v is spectrum.kind)
-                message.axes.extend(
-                    pb.Axis(dim=a.dim, quantity=a.quantity, unit=a.unit, values=a.values) for a in spectrum.axes
-                )
-                if spectrum.mask is not None:
-                    message.mask.CopyFrom(write_tensor(spectrum.mask, spectrum.dims))
-            reply.observations.append(message)
-        return reply
+        campaign = driver.state.id
+
+        async def write(o: Observation) -> pb.Observation:
+            message = write_observation(o, campaign)
+            if request.is_with_spectra and o.signal is not None:
+                await write_signal(message, o, driver.ledger)
+            return message
+
+        rows, token = await page(list(driver.state.observations.values()), request.page_size, request.page_token, write)
+        return pb.ListObservationsReply(observations=rows, next_page_token=token)
 
     async def ListSuggestions(
         self, request: pb.ListSuggestionsRequest, context: grpc.aio.ServicerContext
@@ -93,11 +104,16 @@ class Listing:
         driver = self._desk(request.campaign).driver
         known = driver.state.suggestions.values()
         wanted = [s for s in known if not request.state or STATE_OUT[s.state] == request.state]
-        rows, token = page(wanted, request.page_size, request.page_token)
-        return pb.ListSuggestionsReply(
-            suggestions=[write_suggestion(s, driver.state.id, driver.leases.left(s.id)) for s in rows],
-            next_page_token=token,
-        )
+        may_measure = not PRINCIPAL.get().scopes.isdisjoint(("measure", "admin"))
+
+        def write(s: Suggestion) -> pb.Suggestion:
+            message = write_suggestion(s, driver.state.id, driver.leases.left(s.id))
+            if not may_measure:
+                message.lease_token = ""
+            return message
+
+        rows, token = await page(wanted, request.page_size, request.page_token, write)
+        return pb.ListSuggestionsReply(suggestions=rows, next_page_token=token)
 
     async def Preview(self, request: pb.PreviewRequest, context: grpc.aio.ServicerContext) -> pb.PreviewReply:
         """Return the next points without leasing them."""
@@ -116,6 +132,8 @@ class Listing:
     async def Explain(self, request: pb.ExplainRequest, context: grpc.aio.ServicerContext) -> pb.ExplainReply:
         """Return why a point was, or would be, chosen."""
         driver = self._desk(request.campaign).driver
+        if driver.state.frame is None:
+            raise WrongState(Reason.NO_FRAME, f"campaign '{driver.state.id}' has no frame yet; call AddFrame first")
         candidate, acquisition = self._asked_candidate(driver, request)
         told = await driver.explain(candidate)
         state = driver.state
@@ -162,8 +180,6 @@ class Listing:
             return found.candidate, found.acquisition
         if not request.HasField("position"):
             raise InvalidInput(Reason.FIELD_MISSING, "name a suggestion or a position", field="position")
-        if state.candidates is None or state.frame is None:
-            raise NotFound(Reason.NO_FRAME, f"campaign '{state.id}' has no frame yet", field="campaign")
         y, x = state.frame.to_image(request.position.y, request.position.x, 0)
         if not (0.0 <= y <= 1.0 and 0.0 <= x <= 1.0):
             raise InvalidInput(Reason.FIELD_INVALID, f"({y}, {x}) is outside the frame", field="position")
@@ -172,6 +188,7 @@ class Listing:
     async def GetMaps(self, request: pb.GetMapsRequest, context: grpc.aio.ServicerContext) -> pb.GetMapsReply:
         """Return the model's maps over all candidates."""
         driver = self._desk(request.campaign).driver
+        check_map_kinds(request.kinds)
         reply = await driver.maps()
         state = driver.state
         is_image = state.candidates is not None and state.candidates.shape is not None
@@ -180,26 +197,8 @@ class Listing:
             version=write_version(driver.ledger.head, state),
             weights=[pb.MemberWeight(member=k, weight=w) for k, w in reply["weights"].items()],
             target_unit=state.target_unit,
-            degraded_reasons=[r for r in (driver.modeller.fit_problem,) if r],
+            degraded_reasons=driver.modeller.problems,
         )
-
-    async def WatchEvents(
-        self, request: pb.WatchEventsRequest, context: grpc.aio.ServicerContext
-    ) -> AsyncIterator[pb.Event]:
-        """Yield the journal from a sequence number, then what comes."""
-        ledger = self._desk(request.campaign).driver.ledger
-        after = request.after_seq
-        if after > ledger.head.seq:
-            raise InvalidInput(
-                Reason.FIELD_INVALID,
-                f"after_seq {after} is beyond the newest event {ledger.head.seq}",
-                field="after_seq",
-            )
-        while True:
-            for record in await ledger.read(after, WATCH_BATCH):
-                yield write_event(record)
-                after = record.seq
-            await ledger.wait_beyond(after)
 
     async def ListPlugins(
         self, request: pb.ListPluginsRequest, context: grpc.aio.ServicerContext

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,6 +23,8 @@ from probescout.core.specs import (
     SeedKind,
 )
 
+MAX_DEPTH = 64
+"""Deepest nesting of a JSON object from a client."""
 _CANDIDATES = {
     pb.CANDIDATE_KIND_UNSPECIFIED: CandidateKind.PIXELS,
     pb.CANDIDATE_KIND_PIXELS: CandidateKind.PIXELS,
@@ -34,21 +37,39 @@ def read_json(text: str, *, field: str) -> dict[str, Any]:
     """Return a JSON object; empty text is an empty object.
 
     Raises:
-        InvalidInput: FIELD_INVALID when it is not strict JSON of an object.
+        InvalidInput: FIELD_INVALID when it is not strict JSON of an object, or nested deeper than MAX_DEPTH.
     """
     if not text:
         return {}
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise InvalidInput(Reason.FIELD_INVALID, f"not JSON: {error}", field=field) from error
     if not isinstance(value, dict):
         raise InvalidInput(Reason.FIELD_INVALID, f"a JSON object is needed, not {type(value).__name__}", field=field)
+    _check_depth(value, field)
     return value
+
+
+def _check_depth(value: dict[str, Any], field: str) -> None:
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        inner = [list(v.values()) if isinstance(v, dict) else v for v in level]
+        level = [child for row in inner for child in row if isinstance(child, dict | list)]
+        if not level:
+            return
+    raise InvalidInput(Reason.FIELD_INVALID, f"nested deeper than {MAX_DEPTH} levels; flatten it", field=field)
 
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:40]} is larger than any number that can be kept")
+    return number
 
 
 def read_spec(m: pb.CampaignSpec) -> CampaignSpec:

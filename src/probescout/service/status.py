@@ -36,6 +36,8 @@ STATUS: dict[type[ProbescoutError], grpc.StatusCode] = {
     NotBuilt: grpc.StatusCode.UNIMPLEMENTED,
     MissingExtra: grpc.StatusCode.FAILED_PRECONDITION,
 }
+MAX_MESSAGE = 1000
+"""Longest message of an error, characters: gRPC allows 8 KiB for all trailers, and replaces the status beyond that."""
 DETAILS_KEY = "grpc-status-details-bin"
 _PREFIX = "type.googleapis.com/google.rpc."
 _log = logging.getLogger(__name__)
@@ -50,17 +52,24 @@ def details(error: ProbescoutError) -> bytes:
     """Return google.rpc.Status with ErrorInfo and, where a field is named, BadRequest, serialized."""
     number: int = code_of(error).value[0]
     info = pb.ErrorInfo(reason=str(error.reason), domain=DOMAIN)
-    status = pb.RichStatus(code=number, message=error.message)
+    status = pb.RichStatus(code=number, message=_cut(error.message))
     status.details.add(type_url=_PREFIX + "ErrorInfo", value=info.SerializeToString())
     if error.field:
-        bad = pb.BadRequest(field_violations=[pb.FieldViolation(field=error.field, description=error.message)])
+        bad = pb.BadRequest(field_violations=[pb.FieldViolation(field=error.field, description=_cut(error.message))])
         status.details.add(type_url=_PREFIX + "BadRequest", value=bad.SerializeToString())
     return status.SerializeToString()
 
 
+def _cut(message: str) -> str:
+    """Return a message that fits into the trailers twice over in base64 and once percent-encoded."""
+    if len(message.encode()) <= MAX_MESSAGE:
+        return message
+    return message.encode()[:MAX_MESSAGE].decode(errors="ignore") + " ..."
+
+
 async def abort(context: grpc.aio.ServicerContext, error: ProbescoutError) -> None:
     """End a call with an error of ours."""
-    await context.abort(code_of(error), error.message, ((DETAILS_KEY, details(error)),))
+    await context.abort(code_of(error), _cut(error.message), ((DETAILS_KEY, details(error)),))
 
 
 async def abort_bug(context: grpc.aio.ServicerContext, error: Exception) -> None:

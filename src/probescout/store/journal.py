@@ -7,6 +7,7 @@ chain, a head witness outside the database and an inspection of the log.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import sqlite3
 import threading
@@ -126,8 +127,10 @@ class Journal(EventStore):
                     self._save_witness()
             return [entry.record for entry in entries]
 
-    def read(self, after_seq: int = 0, *, limit: int | None = None) -> Iterator[Record]:
+    def read(self, after_seq: int = 0, *, limit: int | None = None, with_data: bool = True) -> Iterator[Record]:
         """Yield records with seq > after_seq in order, up to the head at the first step, checking the chain.
+
+        Without `with_data` the raw bytes are checked and dropped one by one.
 
         Raises:
             HistoryMismatch: JOURNAL_CORRUPT naming the first bad sequence number.
@@ -140,7 +143,7 @@ class Journal(EventStore):
             return
         position = Head(start, self.hash_at(start) or "")
         while position.seq < end:
-            batch = self._batch(position, end)
+            batch = self._batch(position, end, with_data)
             yield from batch
             position = Head(batch[-1].seq, batch[-1].hash)
 
@@ -268,14 +271,14 @@ class Journal(EventStore):
         else:
             self._witnessed = self.head
 
-    def _batch(self, position: Head, end: int) -> list[Record]:
+    def _batch(self, position: Head, end: int, with_data: bool) -> list[Record]:
         """Return the next records, at least one."""
         batch: list[Record] = []
         n_bytes = 0
         with self._read_lock:
             self._refuse_closed()
             for record in database.scan(self._reader, position, limit=min(_BATCH, end - position.seq)):
-                batch.append(record)
+                batch.append(record if with_data else dataclasses.replace(record, data=None))
                 n_bytes += len(record.data or b"")
                 if n_bytes > _BATCH_BYTES:
                     break

@@ -58,8 +58,8 @@ class MemoryJournal(EventStore):
             self.head = head
             return [_own(entry) for entry in entries]
 
-    def read(self, after_seq: int = 0, *, limit: int | None = None) -> Iterator[Record]:
-        """Yield records with seq > after_seq in order, up to the head at the first step.
+    def read(self, after_seq: int = 0, *, limit: int | None = None, with_data: bool = True) -> Iterator[Record]:
+        """Yield records with seq > after_seq in order, up to the head at the first step; raw bytes only with_data.
 
         Raises:
             Unavailable: STORE_UNAVAILABLE when the journal is closed.
@@ -68,7 +68,8 @@ class MemoryJournal(EventStore):
         start = max(0, after_seq)
         end = self.head.seq if limit is None else min(self.head.seq, start + max(0, limit))
         for entry in self._entries[start:end]:
-            yield _own(entry)
+            record = _own(entry)
+            yield record if with_data else dataclasses.replace(record, data=None)
 
     def hash_at(self, seq: int) -> str | None:
         """Return the hash of an event, "" for 0, None when there is no such event."""

@@ -78,6 +78,15 @@ class EventStoreSuite:
                 want = list(range(after + 1, 201))[:limit]
                 assert [r.seq for r in store.read(after, limit=limit)] == want
 
+    def test_raw_bytes_are_left_out_on_request(self, store: EventStore) -> None:
+        """Everything else is as with them."""
+        store.append([NewEvent("A", {"x": 1}, b"raw"), NewEvent("B", {})], time=1.0, principal="p")
+        bare = list(store.read(with_data=False))
+        assert [r.data for r in bare] == [None, None]
+        assert [(r.seq, r.kind, r.payload, r.hash) for r in bare] == [
+            (r.seq, r.kind, r.payload, r.hash) for r in store.read()
+        ]
+
     def test_read_ends_at_the_head_of_its_first_step(self, store: EventStore) -> None:
         """A reader that appends does not chase its own tail."""
         store.append([NewEvent("A", {})], time=0.0, principal="")
