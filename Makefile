@@ -27,7 +27,7 @@ PROTOC = $(abspath $(PROTO_VENV))/bin/python -m grpc_tools.protoc -I $(WIRE)=../
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check proto proto-check docs bench-latency client-wheel clean
+.PHONY: help install demo test check proto proto-check docs bench-latency client-wheel client-sweep clean
 
 help: ## list the chores
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name what; do \
@@ -88,6 +88,9 @@ bench-latency: $(INSTALLED) ## time Step and health on a real server, as JSON
 
 client-wheel: $(INSTALLED) ## build the client wheel, install it alone, talk to a live server
 	$(BIN)/python tests/wire/check_client_wheel.py
+
+client-sweep: $(INSTALLED) ## install and run the client on every Python found; needs the package index
+	$(BIN)/python src/client/tests/sweep.py
 
 clean: ## remove environments, caches and build products
 	rm -rf $(VENV) $(PROTO_VENV) build dist src/client/build src/client/*.egg-info demo-result

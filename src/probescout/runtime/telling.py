@@ -205,7 +205,7 @@ class Telling(Asking):
             return self.modeller.score(admitted.observation, admitted.data, op, **more)
         except (WorkerFault, Overloaded) as error:
             # No reason to refuse data: they are scored when the model is there.
-            _log.info("campaign %s: '%s' is scored later: %s", self.state.id, admitted.observation.id, error)
+            _log.debug("campaign %s: '%s' is scored later: %s", self.state.id, admitted.observation.id, error)
             return None
 
     async def _keep(self, admitted: Admitted, caller: Caller, reply: Reply | None) -> float:
