@@ -6,9 +6,10 @@
 #   TORCH_INDEX  package index to take torch from           [empty: pip's own]
 #
 # On an ordinary Linux machine pip's own index gives the CUDA build of torch, with gigabytes of packages that are of no
-# use without a GPU. Take the CPU build from PyTorch's index instead, for the first `make`:
+# use without a GPU. Take the CPU build from PyTorch's own index instead, for the first `make`; pytorch.org shows its
+# address beside "CPU":
 #
-#   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+#   make demo TORCH_INDEX=URL
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
