@@ -75,7 +75,7 @@ def check_torch() -> Check:
     if cuda and not has_gpu:
         advice = (
             "if this computer has no GPU, the CPU build saves gigabytes: "
-            "pip install torch --index-url https://download.pytorch.org/whl/cpu"
+            "pip install torch --index-url URL, the CPU index that pytorch.org names"
         )
         return Check("torch", Verdict.WARN, f"{what}, although it is the build for CUDA {cuda}", advice)
     return Check("torch", Verdict.OK, what)
