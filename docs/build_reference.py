@@ -34,8 +34,9 @@ def kind(entry: dict[str, Any]) -> str:
     types = entry.get("type", "any")
     text = types if isinstance(types, str) else " or ".join(types)
     if "items" in entry:
-        count = entry.get("minItems")
-        text = text.replace("array", f"{count} {entry['items'].get('type', 'value')}s" if count else "array")
+        count, what = entry.get("minItems"), f"{entry['items'].get('type', 'value')}s"
+        is_fixed = count is not None and count == entry.get("maxItems")
+        text = text.replace("array", f"{count} {what}" if is_fixed else f"list of {what}")
     for key, sign in (("minimum", ">="), ("exclusiveMinimum", ">"), ("maximum", "<="), ("exclusiveMaximum", "<")):
         if key in entry:
             text += f", {sign} {entry[key]}"

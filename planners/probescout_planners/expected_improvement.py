@@ -6,22 +6,37 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erfcx, ndtr
+from scipy.linalg import solve_triangular
 
 from probescout.core.ports import Belief, Json
+from probescout.surrogates.improvement import (
+    VANISHED,
+    expected_improvement,
+    log_expected_improvement,
+    log_mixture,
+    ranked_below,
+)
+from probescout_planners.subsets import known_measured, root
 
 FloatArray = NDArray[np.float64]
 
-LOG_SQRT_2PI = 0.5 * float(np.log(2.0 * np.pi))
-VANISHED = 1e-290
-"""Below this expected improvement the closed form has lost its digits."""
+N_RIVALS = 8
+"""Measured points that may turn out to be the best, sampled together."""
+N_SCREENED = 512
+"""Candidates for which the noisy form is worked out."""
 
 
 class ExpectedImprovement:
     """Prefer where the target is expected to exceed the best so far by most.
 
-    Jones, Schonlau & Welch 1998, "Efficient global optimization", eq. 15, for each member with one common incumbent,
-    averaged by the weights: the exact expectation over the mixture.
+    Jones, Schonlau & Welch 1998, "Efficient global optimization", eq. 15, for each member with one common incumbent
+    (the largest predicted mean over the measured points), averaged by the weights: the exact expectation over the
+    mixture.
+
+    With `noisy` the incumbent is not taken as known: Letham et al. 2019, "Constrained Bayesian optimization with noisy
+    experiments", eq. 2. The noise-free values of the 8 best measured points are drawn together from each member, the
+    member is conditioned on each draw, and the improvement over the draw's own best is averaged. We draw antithetic
+    normal pairs where they use a quasi-random sequence, and work it out for the 512 best by the plain form only.
     """
 
     name: ClassVar[str] = "expected_improvement"
@@ -30,57 +45,104 @@ class ExpectedImprovement:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Expected improvement",
         "type": "object",
-        "properties": {},
+        "properties": {
+            "xi": {
+                "title": "Least gain",
+                "description": "Only what exceeds the best so far by more than this counts, in target units; larger "
+                "explores more",
+                "type": "number",
+                "minimum": 0,
+                "maximum": 1e100,
+                "default": 0.0,
+            },
+            "noisy": {
+                "title": "Noisy incumbent",
+                "description": "Average over what the best so far may really be, instead of taking its mean (boolean)",
+                "type": "boolean",
+                "default": False,
+            },
+            "n_draws": {
+                "title": "Draws",
+                "description": "Draws of the measured points with a noisy incumbent (count)",
+                "type": "integer",
+                "minimum": 2,
+                "maximum": 4096,
+                "default": 8,
+            },
+        },
         "additionalProperties": False,
     }
     needs_model: ClassVar[bool] = True
+    is_gain: ClassVar[bool] = True
+
+    def __init__(self, xi: float = 0.0, noisy: bool = False, n_draws: int = 8) -> None:
+        """Set what counts as an improvement.
+
+        Args:
+            xi: Least gain that counts, in target units.
+            noisy: Whether the incumbent is integrated out.
+            n_draws: Draws of the measured points with `noisy`; rounded up to an even number.
+        """
+        self.xi = float(xi)
+        self.noisy = bool(noisy)
+        self.n_draws = int(n_draws)
 
     def score(self, belief: Belief, rng: np.random.Generator) -> FloatArray:
         """Return the expected improvement (candidate,) in target units.
 
         Before any measurement there is nothing to improve on and the SD is returned. Where the improvement is too small
-        for a floating-point number at every available candidate, its logarithm is returned instead, so that
-        the order is not lost.
+        for a floating-point number at every available candidate, numbers below 1e-290 in the right order are.
         """
         if not np.isfinite(belief.incumbent):
             return np.array(belief.std, dtype=np.float64)
-        std = np.sqrt(np.maximum(belief.member_var, 0.0))
-        gain = belief.member_mean - belief.incumbent
-        improvement = belief.weights @ expected_improvement(gain, std)
+        rivals = self._rivals(belief)
+        if len(rivals):
+            logs = self._noisy(belief, rng, rivals)
+            improvement = np.exp(np.minimum(logs, 700.0))
+        else:
+            improvement = belief.weights @ expected_improvement(*self._gains(belief))
         if not belief.available.any() or improvement[belief.available].max() > VANISHED:
             return np.asarray(improvement)
-        with np.errstate(divide="ignore"):
-            logs = np.log(belief.weights)[:, None] + log_expected_improvement(gain, std)
-        peak = np.maximum(logs.max(axis=0), np.finfo(float).min / 2)
-        return np.asarray(peak + np.log(np.maximum(np.exp(logs - peak).sum(axis=0), VANISHED)))
+        return ranked_below(VANISHED, logs if len(rivals) else self._plain(belief))
 
+    def log_score(self, belief: Belief, rng: np.random.Generator) -> FloatArray:
+        """Return the logarithm of the expected improvement (candidate,), however small it is."""
+        if not np.isfinite(belief.incumbent):
+            return np.asarray(np.log(np.maximum(belief.std, VANISHED)))
+        rivals = self._rivals(belief)
+        return self._noisy(belief, rng, rivals) if len(rivals) else self._plain(belief)
 
-def expected_improvement(gain: FloatArray, std: FloatArray) -> FloatArray:
-    """Return E[max(gain + std * N(0, 1), 0)], element by element; exact for std = 0."""
-    u = _ratio(gain, std)
-    density = np.exp(-0.5 * np.minimum(u * u, 1500.0) - LOG_SQRT_2PI)
-    # Far below the incumbent the two terms cancel; rounding must not leave a negative improvement.
-    return np.where(std > 0, np.maximum(std * (u * ndtr(u) + density), 0.0), np.maximum(gain, 0.0))
+    def _rivals(self, belief: Belief) -> NDArray[np.intp]:
+        return known_measured(belief, N_RIVALS) if self.noisy else np.empty(0, dtype=np.intp)
 
+    def _gains(self, belief: Belief) -> tuple[FloatArray, FloatArray]:
+        std = np.sqrt(np.maximum(belief.member_var, 0.0))
+        return belief.member_mean - (belief.incumbent + self.xi), std
 
-def log_expected_improvement(gain: FloatArray, std: FloatArray) -> FloatArray:
-    """Return the logarithm of `expected_improvement` without underflow.
+    def _plain(self, belief: Belief) -> FloatArray:
+        return log_mixture(belief.weights, log_expected_improvement(*self._gains(belief)))
 
-    Ament et al. 2023, "Unexpected improvements to expected improvement", eq. 9: for u < -1 with the scaled
-    complementary error function, for u < -1e4 by its asymptote -2 log|u|.
-    """
-    u = np.clip(_ratio(gain, std), -1e100, 1e100)
-    near = np.maximum(u, -1.0)
-    direct = np.log(np.exp(-0.5 * near * near - LOG_SQRT_2PI) + near * ndtr(near))
-    far = np.clip(u, -1e4, -1.0)
-    ratio = np.sqrt(np.pi / 2.0) * erfcx(-far / np.sqrt(2.0)) * -far
-    tail = np.log1p(-np.minimum(ratio, 1.0 - 1e-13))
-    beyond = -2.0 * np.log(np.maximum(-u, 1.0))
-    log_h = -0.5 * u * u - LOG_SQRT_2PI + np.where(u < -1e4, beyond, tail)
-    return np.where(u > -1.0, direct, log_h) + np.log(np.maximum(std, 1e-300))
-
-
-def _ratio(gain: FloatArray, std: FloatArray) -> FloatArray:
-    limited = np.maximum(std, 1e-300)
-    with np.errstate(over="ignore"):
-        return np.clip(gain / limited, -1e150, 1e150)
+    def _noisy(self, belief: Belief, rng: np.random.Generator, rivals: NDArray[np.intp]) -> FloatArray:
+        """Return the logarithm of the noisy form for the best by the plain one; the others stay below all of them."""
+        found = self._plain(belief)
+        open_ = np.flatnonzero(belief.available)
+        if len(open_) == 0:
+            return found
+        chosen = open_[np.argsort(-found[open_], kind="stable")[:N_SCREENED]]
+        half = rng.standard_normal(((self.n_draws + 1) // 2, len(rivals)))
+        draws = np.concatenate([half, -half])
+        between, across = belief.covariance(rivals, rivals), belief.covariance(rivals, chosen)
+        logs = []
+        for k in range(len(belief.weights)):
+            factor = root(between[k])
+            # A root with a zero diagonal (no uncertainty) cannot be solved with; there is nothing to condition on then.
+            safe = factor + np.diag(np.where(np.diag(factor) > 0, 0.0, 1.0))
+            slope = solve_triangular(safe, across[k], lower=True, check_finite=False)
+            best = (belief.member_mean[k, rivals] + draws @ factor.T).max(axis=1)
+            gain = belief.member_mean[k, chosen] + draws @ slope - best[:, None] - self.xi
+            left = np.sqrt(np.maximum(belief.member_var[k, chosen] - np.einsum("oc,oc->c", slope, slope), 0.0))
+            logs.append(log_expected_improvement(gain, np.broadcast_to(left, gain.shape)))
+        noisy = log_mixture(np.repeat(belief.weights / len(draws), len(draws)), np.concatenate(logs))
+        found += min(0.0, float((noisy - found[chosen]).min()))
+        found[chosen] = noisy
+        return found

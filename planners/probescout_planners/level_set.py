@@ -67,5 +67,9 @@ class LevelSet:
 
     def score(self, belief: Belief, rng: np.random.Generator) -> FloatArray:
         """Return the straddle (candidate,) in target units."""
-        level = float(np.quantile(belief.mean, self.quantile)) if self.level is None else self.level
+        level = self.level
+        if level is None:
+            # What cannot be proposed may hold no prediction.
+            known = belief.mean[np.isfinite(belief.mean)]
+            level = float(np.quantile(known, self.quantile)) if len(known) else 0.0
         return np.asarray(self.beta * belief.std - np.abs(belief.mean - level), dtype=np.float64)

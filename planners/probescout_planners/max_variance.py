@@ -29,6 +29,7 @@ class MaxVariance:
         "additionalProperties": False,
     }
     needs_model: ClassVar[bool] = True
+    is_gain: ClassVar[bool] = True
 
     def score(self, belief: Belief, rng: np.random.Generator) -> FloatArray:
         """Return the SD (candidate,) in target units."""

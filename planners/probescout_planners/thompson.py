@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probescout.core.ports import Belief, Json
+from probescout_planners.subsets import promising
 
 FloatArray = NDArray[np.float64]
 
@@ -50,15 +51,9 @@ class Thompson:
     def score(self, belief: Belief, rng: np.random.Generator) -> FloatArray:
         """Return the draw (candidate,) in target units; candidates outside the subset score below all inside."""
         scores = np.zeros(len(belief.available))
-        open_ = np.flatnonzero(belief.available)
+        open_ = promising(belief, self.n_subset, rng)
         if len(open_) == 0:
             return scores
-        if len(open_) > self.n_subset:
-            bound = belief.mean[open_] + 2.0 * belief.std[open_]
-            order = np.argsort(-bound, kind="stable")
-            n_best = self.n_subset // 2
-            others = rng.choice(order[n_best:], self.n_subset - n_best, replace=False)
-            open_ = open_[np.sort(np.concatenate([order[:n_best], others]))]
         draw = belief.sample(rng, open_)
         low = float(draw.min())
         scores[:] = low - 1.0 - abs(low)

@@ -5,17 +5,20 @@ Implement a protocol, declare an entry point, pass the conformance suite in `pro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from probescout.core.policy import Belief, Calibrated, FloatArray, JointPlanner, Json, Planner
 from probescout.core.spectra import Scalar, Spectrum
 
-Json = Mapping[str, Any]
-FloatArray = NDArray[np.float64]
+__all__ = [
+    "Belief", "BlobInfo", "BlobStore", "Calibrated", "EventStore", "FloatArray", "Head", "JointPlanner", "Json",
+    "Measurement", "Microscope", "NewEvent", "Overview", "Planner", "Receipt", "Record", "Scalarizer",
+]  # fmt: skip
 
 
 # ---------------------------------------------------------------- scalarizers
@@ -47,76 +50,6 @@ class Scalarizer(Protocol):
             InvalidInput: With AXIS_MISMATCH, AXIS_UNIT_MISMATCH, SHAPE_MISMATCH, PARAM_INVALID or NON_FINITE when the
                 signal is not one that it can take.
         """
-
-
-# ---------------------------------------------------------------- planners
-
-
-class Belief(Protocol):
-    """What a planner sees: the committee's posterior over all candidates, pending points already conditioned on.
-
-    All values are in target units; "larger is better" always holds (a minimising campaign is negated before).
-    """
-
-    @property
-    def positions(self) -> FloatArray:
-        """Return (candidate, 2) fractional (y, x)."""
-
-    @property
-    def shape(self) -> tuple[int, int] | None:
-        """Return (height, width) in pixels when the candidates are pixels of one frame."""
-
-    @property
-    def available(self) -> NDArray[np.bool_]:
-        """Return (candidate,) true where a suggestion may be made (allowed, not measured, not pending)."""
-
-    @property
-    def member_mean(self) -> FloatArray:
-        """Return the mean of each member (member, candidate)."""
-
-    @property
-    def member_var(self) -> FloatArray:
-        """Return the variance (member, candidate) of the noise-free target."""
-
-    @property
-    def weights(self) -> FloatArray:
-        """Return the weight of each member (member,); they sum to 1."""
-
-    @property
-    def mean(self) -> FloatArray:
-        """Return (candidate,) mean of the mixture."""
-
-    @property
-    def std(self) -> FloatArray:
-        """Return (candidate,) standard deviation of the mixture."""
-
-    @property
-    def incumbent(self) -> float:
-        """Return the largest mixture mean over measured candidates; -inf when none is measured."""
-
-    @property
-    def n_observed(self) -> int:
-        """Return the number of observations that the model has learnt."""
-
-    def sample(self, rng: np.random.Generator, index: NDArray[np.intp]) -> FloatArray:
-        """Draw one joint sample (m,) of the noise-free target at candidates `index` (m,)."""
-
-
-@runtime_checkable
-class Planner(Protocol):
-    """A policy: scores candidates; the largest score among the available ones is proposed.
-
-    Entry-point group `probescout.planners`; built like a scalarizer.
-    """
-
-    name: ClassVar[str]
-    summary: ClassVar[str]
-    params_schema: ClassVar[Json]
-    needs_model: ClassVar[bool]
-    """False for space-filling rules, which then answer before any data."""
-
-    def score(self, belief: Belief, rng: np.random.Generator) -> FloatArray:
-        """Return scores (candidate,), finite where `belief.available`; larger is better."""
 
 
 # ---------------------------------------------------------------- instruments

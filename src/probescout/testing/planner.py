@@ -10,97 +10,18 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any, ClassVar
 
 import jsonschema
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from probescout.core.geometry import pixel_centers
-from probescout.core.ports import Planner
+from probescout.core.ports import JointPlanner, Planner
 from probescout.core.registry import PLANNERS, find
+from probescout.testing.fake_belief import FakeBelief, fake_belief, hard_beliefs, told, with_moments
 
-FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class FakeBelief:
-    """A belief made of plain arrays; candidates are independent in `sample`."""
-
-    positions: FloatArray
-    shape: tuple[int, int] | None
-    available: NDArray[np.bool_]
-    member_mean: FloatArray
-    member_var: FloatArray
-    weights: FloatArray
-    mean: FloatArray
-    std: FloatArray
-    incumbent: float
-    n_observed: int
-
-    def sample(self, rng: np.random.Generator, index: NDArray[np.intp]) -> FloatArray:
-        """Draw one sample (m,) at candidates `index` (m,)."""
-        return np.asarray(self.mean[index] + self.std[index] * rng.standard_normal(len(index)))
-
-
-def fake_belief(height: int = 6, width: int = 7, *, seed: int = 0, n_members: int = 3) -> FakeBelief:
-    """Return a belief with random moments, a quarter of the candidates measured.
-
-    Args:
-        height: Rows of candidates.
-        width: Columns.
-        seed: Of the moments.
-        n_members: Members of the mixture.
-    """
-    rng = np.random.default_rng(seed)
-    n = height * width
-    mean, var = rng.normal(size=(n_members, n)), rng.uniform(0.1, 1.0, size=(n_members, n))
-    available = np.ones(n, dtype=bool)
-    measured = rng.choice(n, n // 4, replace=False)
-    available[measured] = False
-    belief = FakeBelief(
-        pixel_centers(height, width), (height, width), available, mean, var,
-        np.full(n_members, 1.0 / n_members), np.zeros(n), np.zeros(n), 0.0, len(measured),
-    )  # fmt: skip
-    belief = with_moments(belief, mean, var)
-    return replace(belief, incumbent=float(belief.mean[measured].max()) if len(measured) else float("-inf"))
-
-
-def with_moments(belief: FakeBelief, mean: FloatArray, var: FloatArray) -> FakeBelief:
-    """Return the belief with other member moments (member, candidate) and the mixture that follows from them."""
-    centre = belief.weights @ mean
-    spread = belief.weights @ (var + (mean - centre) ** 2)
-    return replace(belief, member_mean=mean, member_var=var, mean=centre, std=np.sqrt(spread))
-
-
-def hard_beliefs() -> dict[str, FakeBelief]:
-    """Return beliefs on which careless formulas divide by zero, overflow or find nothing to choose."""
-    base = fake_belief()
-    mean, var, zeros = base.member_mean, base.member_var, np.zeros_like(base.member_mean)
-    one = fake_belief(1, 1)
-    return {
-        "ordinary": base,
-        "certain": with_moments(base, mean, zeros),
-        "certain and flat": replace(with_moments(base, zeros, zeros), incumbent=0.0),
-        "nothing measured": replace(base, available=np.ones_like(base.available), incumbent=-np.inf, n_observed=0),
-        "hopeless": replace(base, incumbent=1e6),
-        "hopeless and almost certain": replace(with_moments(base, mean, 1e-20 * var), incumbent=1e6),
-        "tiny units": replace(with_moments(base, 1e-12 * mean, 1e-24 * var), incumbent=1e-12),
-        "huge units": replace(with_moments(base, 1e12 * mean, 1e24 * var), incumbent=1e12),
-        "one member only": replace(base, weights=np.eye(len(base.weights))[0]),
-        "one candidate": replace(one, available=np.array([True]), incumbent=-np.inf, n_observed=0),
-        "one left": replace(base, available=np.arange(len(base.mean)) == 3),
-        "none left": replace(base, available=np.zeros_like(base.available)),
-        "no grid": replace(base, shape=None),
-        "a line": replace(
-            base, shape=None, positions=np.column_stack([base.positions[:, 1], 0 * base.positions[:, 0]])
-        ),
-        "three parameters": replace(
-            base, shape=None, positions=np.random.default_rng(1).uniform(size=(len(base.mean), 3))
-        ),
-    }
+__all__ = ["FakeBelief", "PlannerConformance", "fake_belief", "hard_beliefs", "told", "with_moments"]
 
 
 class PlannerConformance:
@@ -153,23 +74,40 @@ class PlannerConformance:
         written = cls(**{**defaults, **self.params}).score(belief, np.random.default_rng(0))
         np.testing.assert_array_equal(written, self.build().score(belief, np.random.default_rng(0)))
 
-    @pytest.mark.parametrize("case", sorted(hard_beliefs()))
-    def test_scores_are_finite_where_available(self, case: str) -> None:
+    def test_scores_are_finite_where_available(self) -> None:
         """One finite float per available candidate, whatever the belief, without a warning."""
-        belief = hard_beliefs()[case]
-        scores = self.build().score(belief, np.random.default_rng(0))
-        assert scores.shape == belief.available.shape
-        assert np.issubdtype(scores.dtype, np.floating)
-        assert np.isfinite(scores[belief.available]).all()
+        planner = self.build()
+        for case, belief in hard_beliefs().items():
+            scores = planner.score(belief, np.random.default_rng(0))
+            assert scores.shape == belief.available.shape, case
+            assert np.issubdtype(scores.dtype, np.floating), case
+            assert np.isfinite(scores[belief.available]).all(), case
 
-    @pytest.mark.parametrize("case", sorted(hard_beliefs()))
-    def test_belief_is_left_alone(self, case: str) -> None:
+    def test_belief_is_left_alone(self) -> None:
         """The belief belongs to the caller."""
-        belief = hard_beliefs()[case]
-        before = copy.deepcopy(belief)
-        self.build().score(belief, np.random.default_rng(0))[:] = 0.0
-        for entry in fields(belief):
-            np.testing.assert_array_equal(getattr(belief, entry.name), getattr(before, entry.name))
+        planner = self.build()
+        for case, belief in hard_beliefs().items():
+            before = copy.deepcopy(belief)
+            planner.score(belief, np.random.default_rng(0))[:] = 0.0
+            for now, then in zip(belief.objectives, before.objectives, strict=True):
+                for entry in fields(now):
+                    if entry.name != "further":
+                        found, expected = getattr(now, entry.name), getattr(then, entry.name)
+                        np.testing.assert_array_equal(found, expected, f"{case}: {entry.name}")
+
+    def test_batch_holds_different_available_candidates(self) -> None:
+        """A joint batch is as large as asked or as there is room for, and the same for the same seed."""
+        planner = self.build()
+        if not isinstance(planner, JointPlanner):
+            pytest.skip("it chooses one point at a time")
+        for case, belief in hard_beliefs().items():
+            for count in (1, 4, 100):
+                batch = planner.score_batch(belief, np.random.default_rng(3), count)
+                assert np.issubdtype(batch.dtype, np.integer), case
+                assert len(set(batch.tolist())) == len(batch) == min(count, int(belief.available.sum())), case
+                assert belief.available[batch].all(), case
+                again = self.build().score_batch(belief, np.random.default_rng(3), count)
+                np.testing.assert_array_equal(batch, again, case)
 
     def test_same_seed_gives_same_scores(self) -> None:
         """A decision can be replayed: the generator passed in is the only source of chance."""
