@@ -19,6 +19,8 @@ from probescout.core.events import (
     Leased,
     ModelSwapped,
     Observed,
+    PointsProposed,
+    PointsWithdrawn,
     Renewed,
     Retracted,
     Returned,
@@ -29,7 +31,7 @@ from probescout.core.events import (
 from probescout.core.geometry import Affine
 from probescout.core.observations import Observation, ObservationStatus
 from probescout.core.specs import Budget, CampaignSpec, PluginSpec
-from probescout.core.suggestions import Source, Suggestion
+from probescout.core.suggestions import OperatorPoint, Source, Suggestion
 
 SPEC = CampaignSpec(PluginSpec("band_sum"), budget=Budget(probes=40))
 POINT = Suggestion("s-1", "f", 0.25, 0.5, 3, "token", 60.0, Source.SEED_DESIGN)
@@ -57,6 +59,11 @@ CASES: list[tuple[Any, str]] = [
         "s-1 (y 0.2500, x 0.5000) from seed design; s-2 (y 0.1250, x 0.7500) from fallback to titan, "
         "expected 12.5 ± 0.75, degraded: worker died",
     ),
+    (
+        PointsProposed((OperatorPoint("p1", 7, "edge", True), OperatorPoint("p2", 9))),
+        "p1: candidate 7, urgent (edge); p2: candidate 9",
+    ),
+    (PointsWithdrawn(("p1", "p2"), "seen"), "p1, p2: seen"),
     (Renewed(("s-1", "s-2")), "s-1, s-2"),
     (Returned(("s-1",), is_expired=True), "s-1 expired"),
     (Returned(("s-1",), reason="the loop was left"), "s-1 released: the loop was left"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import fields, replace
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,7 @@ def plain(value: Any) -> Any:
     """Return a state as nested tuples in which NaN equals itself."""
     if isinstance(value, float) and math.isnan(value):
         return "NaN"
-    if isinstance(value, dict | MappingProxyType):
+    if isinstance(value, Mapping):
         return tuple((k, plain(v)) for k, v in value.items())
     if isinstance(value, tuple | list):
         return tuple(plain(v) for v in value)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from probescout.core.campaign import Reconfigure, Relearn, Rescore, apply, create
+from probescout.core.campaign import apply, create
 from probescout.core.changes import amend, control, retract, revise_frame, update
 from probescout.core.errors import InvalidInput, NotFound, ProbescoutError, Reason, WrongState
 from probescout.core.events import (
@@ -27,6 +27,7 @@ from probescout.core.events import (
     Updated,
 )
 from probescout.core.geometry import Affine
+from probescout.core.instructions import Reconfigure, Relearn, Rescore
 from probescout.core.observations import Observation, ObservationStatus, ScoreState, SignalRecord
 from probescout.core.specs import Budget, CampaignSpec, Limits, PluginSpec, SeedDesign
 from probescout.core.spectra import ValueKind

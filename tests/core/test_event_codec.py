@@ -14,7 +14,18 @@ from hypothesis import strategies as st
 from probescout.core import events
 from probescout.core.campaign import _HANDLERS
 from probescout.core.errors import HistoryMismatch, Reason
-from probescout.core.events import KINDS, Controlled, Created, Event, Leased, ModelSwapped, Observed, decode, encode
+from probescout.core.events import (
+    KINDS,
+    Controlled,
+    Created,
+    Event,
+    Leased,
+    ModelSwapped,
+    Observed,
+    Scored,
+    decode,
+    encode,
+)
 from probescout.core.jsonable import from_json, to_json
 from probescout.core.ports import Record
 from probescout.core.specs import CampaignSpec, PluginSpec
@@ -118,6 +129,20 @@ def test_what_cannot_be_read_names_its_event(kind: str, payload: dict[str, Any])
         decode(record(kind, payload))
     assert caught.value.reason is Reason.JOURNAL_CORRUPT
     assert "event 7" in caught.value.message and kind in caught.value.message
+
+
+def test_what_was_written_before_a_field_was_added_is_read() -> None:
+    swapped = decode(record("ModelSwapped", {"v": 1, "n_observations": 5, "hyperparameters": {"a": 1}}))
+    assert swapped == ModelSwapped(5, {"a": 1}, None)
+    s = to_json(Suggestion("s1", "f1", 0.5, 0.5, 3, "t", 60.0, Source.PLANNER))
+    before = {k: v for k, v in s.items() if k not in ("exploit", "explore", "novelty", "policy")}
+    leased = decode(record("Leased", {"v": 1, "suggestions": [before]}))
+    assert same(leased, Leased((Suggestion("s1", "f1", 0.5, 0.5, 3, "t", 60.0, Source.PLANNER),), None))
+    scored = decode(record("Scored", {"v": 1, "observation": "o", "value": 1.0, "variance": 0.5}))
+    assert scored == Scored("o", 1.0, 0.5, further=())
+    spec = {"scalarizer": {"name": "band_sum", "params": {}}}
+    created = decode(record("Created", {"v": 1, "campaign_id": "c", "spec": spec, "time": 0.0}))
+    assert created == Created("c", CampaignSpec(PluginSpec("band_sum")), 0.0)
 
 
 def test_a_missing_required_key_is_named() -> None:

@@ -20,10 +20,13 @@ from probescout.core.specs import (
     CandidateKind,
     CandidateSpec,
     Limits,
+    MotionCost,
+    Objective,
     PluginSpec,
     Polygon,
     SeedDesign,
     SeedKind,
+    StopRule,
     check_spec,
     checked_id,
 )
@@ -102,6 +105,10 @@ def test_the_etag_follows_every_field() -> None:
         "dose_unit": "C/m^2",
         "metadata": {"a": 1},
         "is_deep_member_disabled": True,
+        "members": ("xy",),
+        "objectives": (Objective(PluginSpec("edge")),),
+        "stop_rules": (StopRule("map_error", 0.1),),
+        "motion": MotionCost(0.1),
     }
     assert set(changes) == set(SPEC.__dataclass_fields__)
     tags = {SPEC.etag} | {replace(SPEC, **{k: v}).etag for k, v in changes.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import grpc
@@ -72,6 +73,43 @@ def test_raw_spectra_come_back_as_they_were(server: Any, wire: Any) -> None:
     assert back.target_unit == "counts"
 
 
+def test_replies_and_the_journal_tell_how_honest_the_model_is(make_server: Any, wire: Any) -> None:
+    server = make_server()
+    name = server.campaign("honest")
+    s = server.suggest(name).suggestions[0]
+    for i in range(14):
+        reply = step(server, wire, name, s, i)
+        s = reply.suggestions[0]
+    told = reply.calibration
+    assert told.n >= 5 and 0.0 <= told.coverage95 <= 1.0 and told.mean_z2 > 0
+    assert s.policy == "expected_improvement" and 0.0 <= s.novelty <= 1.0
+    settle(server, name, "ModelSwapped")
+    journalled = [e for e in events(server, name) if e.kind in ("Leased", "ModelSwapped")]
+    last = [json.loads(e.payload_json)["calibration"] for e in journalled if e.kind == "Leased"][-1]
+    assert (last["n"], last["coverage95"], last["mean_z2"]) == (told.n, told.coverage95, told.mean_z2)
+    assert any(json.loads(e.payload_json)["calibration"] for e in journalled if e.kind == "ModelSwapped")
+    server.kill()
+    again = make_server()
+    assert again.call("RenewLeases", renewal(wire, name, s)).suggestions[0].policy == s.policy
+    o = wire.observation(name, "late", (0.5, 0.5))
+    calibration = again.call("Tell", pb.TellRequest(request_id=wire.new_id(), campaign=name, observation=o)).calibration
+    assert calibration.n >= told.n, "what the journal holds stands in until the model is loaded"
+
+
+def events(server: Any, name: str) -> list[pb.Event]:
+    last = server.call("GetCampaign", pb.GetCampaignRequest(name=name)).version.event_seq
+    stream = server.planner.WatchEvents(pb.WatchEventsRequest(campaign=name), metadata=server.metadata, timeout=30)
+    found = [next(stream) for _ in range(last)]
+    stream.cancel()
+    return found
+
+
+def renewal(wire: Any, name: str, s: pb.Suggestion) -> pb.RenewLeasesRequest:
+    return pb.RenewLeasesRequest(
+        request_id=wire.new_id(), campaign=name, names=[s.name], lease_tokens=[s.lease_token]
+    )  # fmt: skip
+
+
 def test_a_batch_spreads_out(server: Any, wire: Any) -> None:
     name = server.campaign("batch")
     s = server.suggest(name).suggestions[0]
@@ -105,7 +143,9 @@ def test_maps_and_explanations_agree(server: Any, wire: Any) -> None:
     for i in range(8):
         s = step(server, wire, name, s, i).suggestions[0]
     settle(server, name, "ModelSwapped")
-    kinds = [pb.MAP_KIND_MEAN, pb.MAP_KIND_STD, pb.MAP_KIND_ACQUISITION, pb.MAP_KIND_PREDICTIVE_STD]
+    kinds = [
+        pb.MAP_KIND_MEAN, pb.MAP_KIND_STD, pb.MAP_KIND_ACQUISITION, pb.MAP_KIND_PREDICTIVE_STD, pb.MAP_KIND_NOVELTY,
+    ]  # fmt: skip
     reply = server.call("GetMaps", pb.GetMapsRequest(campaign=name, kinds=kinds))
     maps = {m.kind: np.frombuffer(m.tensor.data, "<f4").reshape(tuple(m.tensor.shape)) for m in reply.maps}
     assert all(m.shape == (16, 16) for m in maps.values())
@@ -113,6 +153,9 @@ def test_maps_and_explanations_agree(server: Any, wire: Any) -> None:
     assert sum(w.weight for w in reply.weights) == pytest.approx(1.0)
     told = server.call("Explain", pb.ExplainRequest(campaign=name, suggestion=s.name))
     assert told.mean == pytest.approx(maps[pb.MAP_KIND_MEAN].ravel()[s.candidate], rel=1e-4)
+    novelty = maps[pb.MAP_KIND_NOVELTY]
+    assert 0 <= novelty.min() and novelty.max() <= 1
+    assert told.novelty == pytest.approx(novelty.ravel()[s.candidate], rel=1e-4)
     assert told.nearest and 0 <= told.nearest[0].similarity <= 1 and "expects" in told.text
 
 

@@ -27,7 +27,7 @@ from probescout_client.errors import (
 )
 from probescout_client.link import connect
 from probescout_client.planner import Planner
-from probescout_client.points import Axis, Budget, Event, Point, StopReport, Told
+from probescout_client.points import Axis, Budget, Event, Motion, Objective, Point, StopAdvice, StopReport, Told
 from probescout_client.run import Run
 from probescout_client.safety import SafetyLimits
 from probescout_client.session import RunOptions
@@ -43,8 +43,10 @@ __all__ = [
     "Event",
     "HistoryMismatch",
     "InvalidInput",
+    "Motion",
     "NotBuilt",
     "NotFound",
+    "Objective",
     "Overloaded",
     "Planner",
     "Point",
@@ -54,6 +56,7 @@ __all__ = [
     "SafetyError",
     "SafetyLimits",
     "ServerFault",
+    "StopAdvice",
     "StopReport",
     "Told",
     "Unauthenticated",

@@ -12,7 +12,7 @@ from probescout_client.connection import Connection
 from probescout_client.errors import AlreadyExists
 from probescout_client.identity import Identity
 from probescout_client.outbox import Outbox, default_root
-from probescout_client.points import Budget
+from probescout_client.points import Budget, Motion, Objective
 from probescout_client.run import Run
 from probescout_client.safety import SafetyLimits, polygons, to_limits
 from probescout_client.session import RunOptions
@@ -21,7 +21,9 @@ from probescout_client.specs import (
     to_candidates,
     to_frame,
     to_json,
+    to_motion,
     to_name,
+    to_objective,
     to_policy,
     to_scalarizer,
     to_seed_design,
@@ -98,6 +100,10 @@ class Planner:
         rotation_deg: float = 0.0,
         metadata: Optional[Dict[str, Any]] = None,
         deep: bool = True,
+        members: Sequence[str] = (),
+        objectives: Iterable[Objective] = (),
+        stop_rules: Optional[Dict[str, float]] = None,
+        motion: Optional[Motion] = None,
         **options: Any,
     ) -> Run:
         """Declare a campaign, send its image and return the run.
@@ -137,6 +143,10 @@ class Planner:
             rotation_deg: Of the frame against the stage, counter-clockwise.
             metadata: Free JSON object, kept and exported.
             deep: Whether the deep-kernel member takes part.
+            members: Members of the committee that take part, for example ("bank_xy",); none: all.
+            objectives: Further targets beside the first; see `Run.pareto_front` and the policy "pareto".
+            stop_rules: Bound of each rule by name, for example {"expected_regret": 0.1}; see `Run.advice`.
+            motion: What moving and measuring cost, for policies that weigh it; None: every point costs the same.
             **options: Fields of RunOptions, for example prefetch=4, park_after_s=60, on_park=blank_beam.
 
         Raises:
@@ -164,6 +174,10 @@ class Planner:
             dose_unit=dose_unit,
             metadata_json=to_json(metadata, "metadata"),
             is_deep_member_disabled=not deep,
+            members=members,
+            objectives=[to_objective(objective) for objective in objectives],
+            stop_rules=[pb.StopRule(name=name, bound=bound) for name, bound in (stop_rules or {}).items()],
+            motion=to_motion(motion),
         )
         request = pb.CreateCampaignRequest(request_id=str(uuid.uuid4()), campaign_id=campaign or "", spec=spec)
         try:

@@ -49,6 +49,10 @@ class Point:
     """1 for the first suggestion of the campaign."""
     model_version: int = 0
     """Hyperparameters on which it is based."""
+    policy: str = ""
+    """Policy that chose it, or the stage of it that did; empty when none did."""
+    novelty: float = float("nan")
+    """0 to 1: share of the prior variance that nothing measured explains; NaN: unknown."""
     lease_token: str = ""
     """Proves who holds it."""
 
@@ -64,6 +68,42 @@ class StopReport:
     """Seconds after which it is worth asking again; 0: the client's choice."""
     is_final: bool = True
     """Whether the loop ends."""
+
+
+@dataclass(frozen=True)
+class StopAdvice:
+    """What a stop rule of the campaign says; nothing acts on it but you."""
+
+    rule: str
+    is_met: bool
+    value: float
+    """What the rule looks at; NaN when it cannot say."""
+    bound: float
+    unit: str
+    """Of value and bound."""
+    message: str
+    """The evidence."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A further target of the same signal, planned for beside the first one."""
+
+    scalarizer: str
+    params: Dict[str, Any] = field(default_factory=dict)
+    minimize: bool = False
+
+
+@dataclass(frozen=True)
+class Motion:
+    """What moving and measuring cost the instrument, for policies that weigh cost."""
+
+    settle_s: float = 0.0
+    """Seconds to wait after each move."""
+    dwell_s: float = 0.0
+    """Seconds to measure one point."""
+    diagonals_per_s: float = 0.0
+    """Speed of a move in frame diagonals a second; 0: moves take no time."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +192,8 @@ def to_point(suggestion: pb.Suggestion, degraded_reasons: Iterable[str] = ()) ->
         frame=suggestion.position.frame,
         ordinal=int(suggestion.ordinal),
         model_version=int(suggestion.model_version),
+        policy=suggestion.policy,
+        novelty=suggestion.novelty,
         lease_token=suggestion.lease_token,
     )
 
@@ -159,6 +201,11 @@ def to_point(suggestion: pb.Suggestion, degraded_reasons: Iterable[str] = ()) ->
 def to_stop_report(stop: pb.StopReport) -> StopReport:
     """Return the record of a stop report."""
     return StopReport(word(pb.StopCause, stop.cause, "STOP_CAUSE_"), stop.message, stop.retry_after_s, stop.is_final)
+
+
+def to_advice(advice: pb.StopAdvice) -> StopAdvice:
+    """Return the record of what a stop rule says."""
+    return StopAdvice(advice.rule, advice.is_met, advice.value, advice.bound, advice.unit, advice.message)
 
 
 def to_told(observation: pb.Observation) -> Told:

@@ -6,7 +6,7 @@ import json
 from typing import Any, Dict, Iterable, Optional, Sequence, Tuple, Union
 
 from probescout_client.errors import InvalidInput
-from probescout_client.points import Budget
+from probescout_client.points import Budget, Motion, Objective
 from probescout_client.tensors import n_axes, to_mask, to_tensor
 from probescout_client.wire.v1 import probescout_pb2 as pb
 
@@ -45,6 +45,20 @@ def to_scalarizer(name: str, params: Optional[Dict[str, Any]]) -> pb.ScalarizerS
 def to_policy(name: str, params: Optional[Dict[str, Any]]) -> pb.PolicySpec:
     """Return the message that names a policy."""
     return pb.PolicySpec(name=name, params_json=to_json(params, "policy_params"))
+
+
+def to_objective(objective: Objective) -> pb.Objective:
+    """Return the message of a further target."""
+    return pb.Objective(
+        scalarizer=to_scalarizer(objective.scalarizer, objective.params), is_minimizing=objective.minimize
+    )
+
+
+def to_motion(motion: Optional[Motion]) -> Optional[pb.MotionCost]:
+    """Return the message of what moving and measuring cost; None when nothing is declared."""
+    if motion is None:
+        return None
+    return pb.MotionCost(settle_s=motion.settle_s, dwell_s=motion.dwell_s, diagonals_per_s=motion.diagonals_per_s)
 
 
 def to_budget(budget: Union[None, int, Budget]) -> pb.Budget:

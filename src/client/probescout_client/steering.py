@@ -6,9 +6,9 @@ import uuid
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from probescout_client.blobs import fetch
+from probescout_client.changes import Changes
 from probescout_client.errors import HistoryMismatch, InvalidInput, Unavailable
-from probescout_client.points import Budget, Event, Point, StopReport, to_event, to_point, word
-from probescout_client.session import Session
+from probescout_client.points import Budget, Event, Point, StopAdvice, StopReport, to_event, to_point, word
 from probescout_client.specs import to_budget, to_policy, to_scalarizer
 from probescout_client.tensors import Array
 from probescout_client.wire.v1 import probescout_pb2 as pb
@@ -16,17 +16,8 @@ from probescout_client.wire.v1 import probescout_pb2 as pb
 RECONNECT_S = 0.5
 
 
-class Steering:
+class Steering(Changes):
     """Controls and views of one campaign; the messages that it returns are those of the contract."""
-
-    def __init__(self, session: Session) -> None:
-        """Steer the campaign of a session."""
-        self._session = session
-
-    @property
-    def name(self) -> str:
-        """campaigns/{c}."""
-        return self._session.campaign
 
     @property
     def url(self) -> str:
@@ -53,6 +44,11 @@ class Steering:
     def stop_report(self) -> Optional[StopReport]:
         """Why no more points come; None while they come."""
         return self._session.stop_report
+
+    @property
+    def advice(self) -> List[StopAdvice]:
+        """What each stop rule of the campaign says, as of the newest points; whether to stop is yours to decide."""
+        return list(self._session.advice)
 
     @property
     def version(self) -> Tuple[int, str]:
@@ -115,7 +111,7 @@ class Steering:
         return self._control(pb.CONTROL_ACTION_ABORT, reason)
 
     def maps(self, kinds: Sequence[str] = ()) -> Dict[str, Array]:
-        """Return maps by kind: "mean", "std", "acquisition", "prior", "predictive_std"; none named: the first three.
+        """Return maps by kind: "mean", "std", "acquisition", "prior", "predictive_std", "novelty"; none named: the first three.
 
         Each has dims (y, x) or (candidate,), float32, NaN where there is no candidate; `numpy.asarray` takes them.
 
@@ -131,6 +127,14 @@ class Steering:
         reply = self._call("GetMaps", pb.GetMapsRequest(campaign=self.name, kinds=numbers))
         connection = self._session.connection
         return {word(pb.MapKind, m.kind, "MAP_KIND_"): fetch(connection, self.name, m.tensor) for m in reply.maps}
+
+    def pareto_front(self) -> List[pb.Observation]:
+        """Return the observations that no other beats in every target at once, best first target first.
+
+        Measured values are compared as they are: near ties within the noise are not told apart.
+        """
+        reply = self._call("GetParetoFront", pb.GetParetoFrontRequest(campaign=self.name))
+        return list(reply.observations)
 
     def preview(self, k: int = 1) -> List[Point]:
         """Return the next k points if nothing else happened; nothing is leased."""
@@ -244,57 +248,8 @@ class Steering:
         """Return the raw signal of an observation listed with spectra."""
         return fetch(self._session.connection, self.name, observation.spectrum)
 
-    def amend(
-        self,
-        observation: str,
-        reason: str,
-        measured_at: Optional[Tuple[float, float]] = None,
-        value: Optional[float] = None,
-        variance: float = 0.0,
-    ) -> pb.Observation:
-        """Correct where an observation was measured, or its value; the reason is kept."""
-        request = pb.AmendObservationRequest(request_id=str(uuid.uuid4()), name=observation, reason=reason)
-        if measured_at is not None:
-            request.measured_at.CopyFrom(pb.Position(y=measured_at[0], x=measured_at[1]))
-        if value is not None:
-            request.has_value, request.value, request.value_variance = True, value, variance
-        return self._changed("AmendObservation", request)
-
-    def retract(self, observation: str, reason: str) -> pb.Observation:
-        """Withdraw an observation from the model; the raw data are kept."""
-        request = pb.RetractObservationRequest(request_id=str(uuid.uuid4()), name=observation, reason=reason)
-        return self._changed("RetractObservation", request)
-
-    def update_frame(
-        self, frame: str, affine: Sequence[float], covariance: Sequence[float] = (), reason: str = ""
-    ) -> pb.Frame:
-        """Tell how the sample has drifted.
-
-        Args:
-            frame: campaigns/{c}/frames/{f}.
-            affine: (6,) yy yx y0 xy xx x0: from the previous revision to this one, fractions.
-            covariance: (4,) of the shift (y, x), fractions squared, row by row; empty: none.
-            reason: Kept in the journal.
-        """
-        request = pb.UpdateFrameRequest(
-            request_id=str(uuid.uuid4()), name=frame, affine=affine, covariance=covariance, reason=reason
-        )
-        reply = self._call("UpdateFrame", request)
-        self._session.learn_version(reply.version)
-        updated: pb.Frame = reply.frame
-        return updated
-
     def _control(self, action: pb.ControlAction, reason: str) -> pb.Campaign:
         request = pb.ControlCampaignRequest(request_id=str(uuid.uuid4()), name=self.name, action=action, reason=reason)
         campaign: pb.Campaign = self._call("ControlCampaign", request)
         self._session.learn_campaign(campaign)
         return campaign
-
-    def _changed(self, name: str, request: Any) -> pb.Observation:
-        reply = self._call(name, request)
-        self._session.learn_version(reply.version)
-        observation: pb.Observation = reply.observation
-        return observation
-
-    def _call(self, name: str, request: Any) -> Any:
-        return self._session.call(name, request, self._session.connection.patience_s)

@@ -99,6 +99,19 @@ def _amended(p: Payload) -> str:
     return _because(p["observation"], p)
 
 
+def _points_proposed(p: Payload) -> str:
+    return "; ".join(
+        f"{point['id']}: candidate {point['candidate']}"
+        + (", urgent" if point["is_urgent"] else "")
+        + (f" ({point['note']})" if point["note"] else "")
+        for point in p["points"]
+    )
+
+
+def _points_withdrawn(p: Payload) -> str:
+    return _because(", ".join(p["points"]), p)
+
+
 def _model_swapped(p: Payload) -> str:
     return f"fitted to {p['n_observations']} observations"
 
@@ -124,5 +137,7 @@ _WORDS: dict[str, Callable[[Payload], str]] = {
     "Scored": _scored,
     "Amended": _amended,
     "Retracted": _amended,
+    "PointsProposed": _points_proposed,
+    "PointsWithdrawn": _points_withdrawn,
     "ModelSwapped": _model_swapped,
 }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from probescout.core.revising import revised
 from probescout.core.specs import Budget
 
 _MANY = 1e9
@@ -40,15 +41,15 @@ class BudgetUse:
 
     def reserve(self, n: int) -> BudgetUse:
         """Return the use with n more open leases."""
-        return replace(self, probes_reserved=self.probes_reserved + n)
+        return revised(self, probes_reserved=self.probes_reserved + n)
 
     def free(self, n: int) -> BudgetUse:
         """Return the use with n fewer open leases."""
-        return replace(self, probes_reserved=max(0, self.probes_reserved - n))
+        return revised(self, probes_reserved=max(0, self.probes_reserved - n))
 
     def spend(self, seconds: float, dose: float) -> BudgetUse:
         """Return the use after one more measurement."""
-        return replace(
+        return revised(
             self,
             probes_spent=self.probes_spent + 1,
             seconds_spent=self.seconds_spent + seconds,

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from probescout.core.advice import StopAdvice
+from probescout.core.calibration import Calibration
 from probescout.core.errors import HistoryMismatch, Reason
 from probescout.core.geometry import Affine
 from probescout.core.jsonable import from_json, to_json
-from probescout.core.observations import Observation, SignalRecord
+from probescout.core.observations import FurtherScore, Observation, SignalRecord
 from probescout.core.ports import NewEvent, Record
 from probescout.core.specs import CampaignSpec
-from probescout.core.suggestions import Suggestion
+from probescout.core.suggestions import OperatorPoint, Suggestion
 
 
 class Control(StrEnum):
@@ -93,6 +95,10 @@ class Leased:
     """Suggestions were handed out."""
 
     suggestions: tuple[Suggestion, ...]
+    calibration: Calibration | None = None
+    """What the model said of its honesty meanwhile; None before it was asked."""
+    advice: tuple[StopAdvice, ...] = ()
+    """What the stop rules said, when the model was asked."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +135,8 @@ class Scored:
     scalarizer: str = ""
     error: str = ""
     """Not empty: scalarizing failed; says why."""
+    further: tuple[FurtherScore, ...] = ()
+    """What the further objectives make of it."""
 
 
 @dataclass(frozen=True)
@@ -152,11 +160,30 @@ class Retracted:
 
 
 @dataclass(frozen=True)
+class PointsProposed:
+    """A person wants points measured before the planner's own."""
+
+    points: tuple[OperatorPoint, ...]
+
+
+@dataclass(frozen=True)
+class PointsWithdrawn:
+    """A person no longer wants points measured."""
+
+    points: tuple[str, ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class ModelSwapped:
     """Newly fitted hyperparameters are in use."""
 
     n_observations: int
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    """How honest the model was until then."""
+    objective: int = 0
+    """Whose model it is: 0 the first target's, i the one of the i-th further objective."""
 
 
 Event = (
@@ -172,6 +199,8 @@ Event = (
     | Scored
     | Amended
     | Retracted
+    | PointsProposed
+    | PointsWithdrawn
     | ModelSwapped
 )
 KINDS: dict[str, type[Any]] = {
@@ -189,6 +218,8 @@ KINDS: dict[str, type[Any]] = {
         Scored,
         Amended,
         Retracted,
+        PointsProposed,
+        PointsWithdrawn,
         ModelSwapped,
     )
 }

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+Read = Callable[[Any], Any]
 
 
 def to_json(value: Any) -> Any:
@@ -38,37 +39,44 @@ def from_json(kind: type[T], data: Mapping[str, Any]) -> T:
     Raises:
         ValueError: A required key is missing or a value has the wrong type.
     """
-    hints = _hints(kind)  # type: ignore[arg-type]
     values = {}
-    for f in fields(kind):  # type: ignore[arg-type]
-        if f.name in data:
-            values[f.name] = _read(hints[f.name], data[f.name])
-        elif f.default is MISSING and f.default_factory is MISSING:
-            raise ValueError(f"{kind.__name__} needs '{f.name}'")
+    for name, read, is_required in _plan(kind):  # type: ignore[arg-type]
+        if name in data:
+            values[name] = data[name] if read is None else read(data[name])
+        elif is_required:
+            raise ValueError(f"{kind.__name__} needs '{name}'")
     return kind(**values)
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _plan(kind: type) -> tuple[tuple[str, Read | None, bool], ...]:
+    """Return name, reader and whether it is required of every field; a journal has one such for a million records."""
+    hints = get_type_hints(kind)
+    return tuple(
+        (f.name, _reader(hints[f.name]), f.default is MISSING and f.default_factory is MISSING) for f in fields(kind)
+    )
 
 
-def _read(hint: Any, data: Any) -> Any:
+def _reader(hint: Any) -> Read | None:
+    """Return what reads a value of a type; None when JSON has it as it is."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
-        if data is None:
-            return None
-        inner = [a for a in get_args(hint) if a is not type(None)]
-        return _read(inner[0], data)
+        [inner] = [_reader(a) for a in get_args(hint) if a is not type(None)][:1]
+        return None if inner is None else lambda data: None if data is None else inner(data)
     if origin is tuple:
-        args = get_args(hint)
-        if len(args) == 2 and args[1] is Ellipsis:
-            return tuple(_read(args[0], v) for v in data)
-        return tuple(_read(a, v) for a, v in zip(args, data, strict=True))
+        return _tuple_reader(get_args(hint))
     if hint is float:
-        return float(data)
+        return float
     if isinstance(hint, type) and issubclass(hint, Enum):
-        return hint(data)
+        return hint
     if isinstance(hint, type) and is_dataclass(hint):
-        return from_json(hint, data)
-    return data
+        return partial(from_json, hint)
+    return None
+
+
+def _tuple_reader(args: tuple[Any, ...]) -> Read:
+    if len(args) == 2 and args[1] is Ellipsis:
+        read = _reader(args[0])
+        return tuple if read is None else lambda data: tuple(read(v) for v in data)
+    readers = [_reader(a) for a in args]
+    return lambda data: tuple(v if read is None else read(v) for read, v in zip(readers, data, strict=True))

@@ -146,9 +146,7 @@ def violation(state: Campaign, mask: BoolArray | None, candidate: int, client_id
         return "the campaign has no frame"
     if not 0 <= candidate < state.candidates.n:
         return f"candidate {candidate} does not exist; there are {state.candidates.n}"
-    if candidate in state.blocked:
-        return f"candidate {candidate} is measured, pending or infeasible"
-    refusal = place_violation(state, mask, candidate)
+    refusal = standing_violation(state, mask, candidate)
     if refusal:
         return refusal
     limits = state.spec.limits
@@ -156,6 +154,18 @@ def violation(state: Campaign, mask: BoolArray | None, candidate: int, client_id
         step = distance(Position(*state.last_at[client_id]), Position(*state.candidates.position(candidate)))
         if step > limits.max_step * TOLERANCE:
             return f"a move of {step:.4g} of the frame diagonal is longer than max_step {limits.max_step:g}"
+    return ""
+
+
+def standing_violation(state: Campaign, mask: BoolArray | None, candidate: int) -> str:
+    """Return which limit a candidate would break whoever measures it; empty when it breaks none."""
+    assert state.candidates is not None
+    if candidate in state.blocked:
+        return f"candidate {candidate} is measured, pending or infeasible"
+    refusal = place_violation(state, mask, candidate)
+    if refusal:
+        return refusal
+    limits = state.spec.limits
     dose, expected = state.doses.get(candidate, 0.0), state.use.dose_per_probe
     if not has_dose_left(limits, dose, expected):
         return (

@@ -121,6 +121,18 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class FurtherScore:
+    """What a further objective makes of a measurement."""
+
+    value: float
+    variance: float
+    unit: str = ""
+    scalarizer: str = ""
+    error: str = ""
+    """Not empty: there is no value; says why."""
+
+
+@dataclass(frozen=True)
 class Observation:
     """A measurement, without the bytes of its signal."""
 
@@ -158,6 +170,8 @@ class Observation:
     target_variance: float = math.nan
     target_unit: str = ""
     score_message: str = ""
+    further: tuple[FurtherScore, ...] = ()
+    """What the further objectives of the campaign make of it, one each, once it is scored."""
     is_amended: bool = False
     """A person gave the target value, which no scalarizer replaces."""
 
@@ -170,3 +184,9 @@ class Observation:
     def is_taught(self) -> bool:
         """Whether the model learns from it."""
         return self.score_state is ScoreState.SCORED and not self.is_outside
+
+    def is_taught_further(self, objective: int) -> bool:
+        """Return whether the model of a further objective learns from it, whatever became of the first target."""
+        is_scored = self.score_state in (ScoreState.SCORED, ScoreState.FAILED)
+        is_there = objective < len(self.further) and not self.further[objective].error
+        return is_scored and is_there and not self.is_outside

@@ -17,6 +17,9 @@ from probescout.core.jsonable import to_json
 
 MAX_COUNT = 64
 """Most suggestions of one call."""
+MAX_OBJECTIVES = 5
+"""Most objectives beside the first; each costs a model of its own."""
+MAX_STOP_RULES = 16
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -115,6 +118,33 @@ GIVEN = "given"
 
 
 @dataclass(frozen=True)
+class Objective:
+    """A further target of the same signal, beside the first one."""
+
+    scalarizer: PluginSpec
+    is_minimizing: bool = False
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """When to advise that the campaign stop."""
+
+    name: str
+    bound: float
+    """Met when the rule's value is at most this."""
+
+
+@dataclass(frozen=True)
+class MotionCost:
+    """What moving and measuring cost the instrument."""
+
+    settle_s: float = 0.0
+    dwell_s: float = 0.0
+    diagonals_per_s: float = 0.0
+    """Speed of a move in frame diagonals a second; 0: moves take no time."""
+
+
+@dataclass(frozen=True)
 class CampaignSpec:
     """Everything that a campaign declares; see CampaignSpec in the contract."""
 
@@ -134,6 +164,13 @@ class CampaignSpec:
     dose_unit: str = "e/nm^2"
     metadata: Mapping[str, Any] = field(default_factory=dict)
     is_deep_member_disabled: bool = False
+    members: tuple[str, ...] = ()
+    """Members of the committee that take part, by name; none: all."""
+    objectives: tuple[Objective, ...] = ()
+    """Further targets; the first one is that of `scalarizer`."""
+    stop_rules: tuple[StopRule, ...] = ()
+    motion: MotionCost | None = None
+    """None: every point costs the same."""
 
     @property
     def etag(self) -> str:
@@ -142,7 +179,13 @@ class CampaignSpec:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-UPDATABLE = frozenset(f.name for f in fields(CampaignSpec)) - {"seed_design", "candidates", "seed", "metadata"}
+UPDATABLE = frozenset(f.name for f in fields(CampaignSpec)) - {
+    "seed_design",
+    "candidates",
+    "seed",
+    "metadata",
+    "objectives",
+}
 """Fields that UpdateCampaign may change; the others define what has already happened."""
 
 
@@ -159,6 +202,9 @@ def check_spec(spec: CampaignSpec) -> None:
             field="spec.scalarizer.name",
         )
     amounts = [("spec.lease_s", spec.lease_s)]
+    if spec.motion is not None:
+        amounts += [(f"spec.motion.{f.name}", getattr(spec.motion, f.name)) for f in fields(MotionCost)]
+    amounts += [(f"spec.stop_rules[{i}].bound", rule.bound) for i, rule in enumerate(spec.stop_rules)]
     amounts += [(f"spec.budget.{f.name}", getattr(spec.budget, f.name)) for f in fields(Budget)]
     for name in ("max_step", "dose_per_area", "max_rate_hz", "border"):
         amounts.append((f"spec.limits.{name}", getattr(spec.limits, name)))
@@ -189,6 +235,25 @@ def check_spec(spec: CampaignSpec) -> None:
         )
     _check_polygons(spec)
     _check_seeds(spec.seed_design)
+    _check_lists(spec)
+
+
+def _check_lists(spec: CampaignSpec) -> None:
+    for name, most in (("objectives", MAX_OBJECTIVES), ("stop_rules", MAX_STOP_RULES)):
+        n = len(getattr(spec, name))
+        if n > most:
+            raise InvalidInput(Reason.FIELD_INVALID, f"{n} {name}; at most {most} are taken", field=f"spec.{name}")
+    for i, objective in enumerate(spec.objectives):
+        where = f"spec.objectives[{i}].scalarizer.name"
+        if not objective.scalarizer.name:
+            raise InvalidInput(Reason.FIELD_MISSING, "a further objective needs a scalarizer", field=where)
+        if objective.scalarizer.name == GIVEN:
+            raise InvalidInput(
+                Reason.FIELD_INVALID,
+                f"'{GIVEN}' makes no further objective: a client sends one ready value; choose a scalarizer that reads "
+                "the signal, or make it the first one",
+                field=where,
+            )
 
 
 def _check_polygons(spec: CampaignSpec) -> None:

@@ -9,13 +9,16 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
+from probescout.core.advice import StopAdvice
 from probescout.core.budgets import BudgetUse
+from probescout.core.calibration import Calibration
 from probescout.core.candidates import CandidateSet
 from probescout.core.events import FrameAdded
 from probescout.core.geometry import Affine
+from probescout.core.growing import GrowingMap, GrowingSet
 from probescout.core.observations import AxisRecord, Observation
 from probescout.core.specs import CampaignSpec
-from probescout.core.suggestions import Suggestion
+from probescout.core.suggestions import OperatorPoint, Suggestion
 
 MAX_TRIES = 2
 """A candidate whose measurement failed this often is left alone."""
@@ -70,17 +73,21 @@ class Campaign:
     status: Status = Status.RUNNING
     status_reason: str = ""
     frame: Frame | None = None
-    suggestions: Mapping[str, Suggestion] = field(default_factory=lambda: MappingProxyType({}))
+    suggestions: Mapping[str, Suggestion] = field(default_factory=GrowingMap)
     pending: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     """Candidate of each open lease, oldest first."""
     seeds: tuple[int, ...] = ()
     """Candidates of the seed design that are still to be handed out."""
-    observations: Mapping[str, Observation] = field(default_factory=lambda: MappingProxyType({}))
-    tries: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
+    points: tuple[OperatorPoint, ...] = ()
+    """What people want measured and is not yet, in the order of handing out."""
+    n_proposed: int = 0
+    """Number of such points ever asked for."""
+    observations: Mapping[str, Observation] = field(default_factory=GrowingMap)
+    tries: Mapping[int, int] = field(default_factory=GrowingMap)
     """Failed attempts a candidate; at MAX_TRIES it is not proposed again."""
-    taken: frozenset[int] = frozenset()
+    taken: GrowingSet[int] = field(default_factory=GrowingSet)
     """Candidates that are measured or infeasible."""
-    doses: Mapping[int, float] = field(default_factory=lambda: MappingProxyType({}))
+    doses: Mapping[int, float] = field(default_factory=GrowingMap)
     """Dose that each candidate has had, in the campaign's dose unit; those without any are left out."""
     use: BudgetUse = BudgetUse()
     signature: Signature | None = None
@@ -89,8 +96,14 @@ class Campaign:
     data_version: int = 0
     model_version: int = 0
     hyperparameters: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    further_hyperparameters: Mapping[int, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
+    """Those of the models of further objectives, by their number from 1."""
     target_unit: str = ""
     candidates: CandidateSet | None = None
+    calibration: Calibration | None = None
+    """How honest the model was when it last chose a point or was fitted; None before."""
+    advice: tuple[StopAdvice, ...] = ()
+    """What the stop rules said when the model last planned."""
 
     @property
     def n_suggested(self) -> int:
@@ -100,7 +113,7 @@ class Campaign:
     @cached_property
     def done(self) -> frozenset[int]:
         """Candidates that are never proposed again: measured, infeasible, or failed too often."""
-        return self.taken | {c for c, n in self.tries.items() if n >= MAX_TRIES}
+        return self.taken.frozen() | {c for c, n in self.tries.items() if n >= MAX_TRIES}
 
     @cached_property
     def blocked(self) -> frozenset[int]:

@@ -1,4 +1,4 @@
-"""Positions leased to clients."""
+"""Positions leased to clients, and those that people ask for."""
 
 from __future__ import annotations
 
@@ -47,9 +47,30 @@ class Suggestion:
     std: float = math.nan
     predictive_std: float = math.nan
     acquisition: float = math.nan
+    exploit: float = math.nan
+    """Part of the acquisition that comes from the mean."""
+    explore: float = math.nan
+    """Part that comes from the uncertainty."""
+    novelty: float = math.nan
+    """0 to 1: share of the prior variance that nothing measured explains."""
+    policy: str = ""
+    """Policy that chose it, or the stage of it that did; empty when none did."""
     model_version: int = 0
     data_version: int = 0
     ordinal: int = 0
     degraded: tuple[str, ...] = ()
     """Why it did not come from the newest model; empty when it did."""
     state: SuggestionState = SuggestionState.PENDING
+
+
+@dataclass(frozen=True)
+class OperatorPoint:
+    """A candidate that a person wants measured."""
+
+    id: str
+    candidate: int
+    note: str = ""
+    is_urgent: bool = False
+    proposed_time: float = 0.0
+    suggestion: str = ""
+    """The open lease that it is handed out with; empty while it waits."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,9 +20,10 @@ from probescout.core.ports import BlobStore, Head, Record
 from probescout.core.specs import CampaignSpec, CandidateKind, checked_id
 from probescout.core.spectra import Spectrum
 from probescout.core.state import Campaign, Frame, Status
+from probescout.core.suggestions import OperatorPoint
 from probescout.service.data_codec import write_observation
 from probescout.service.spec_codec import write_spec
-from probescout.service.tensors import read_tensor, write_tensor
+from probescout.service.tensors import read_tensor
 from probescout.store.blob_names import blob_name
 
 MAX_PIXELS = 1 << 24
@@ -33,12 +33,6 @@ _STATUS = {
     Status.PAUSED: pb.CAMPAIGN_STATUS_PAUSED,
     Status.STOPPED: pb.CAMPAIGN_STATUS_STOPPED,
     Status.ABORTED: pb.CAMPAIGN_STATUS_ABORTED,
-}
-MAP_KINDS: dict[int, str] = {
-    pb.MAP_KIND_MEAN: "mean",
-    pb.MAP_KIND_STD: "std",
-    pb.MAP_KIND_ACQUISITION: "acquisition",
-    pb.MAP_KIND_PREDICTIVE_STD: "predictive_std",
 }
 
 
@@ -78,11 +72,28 @@ def write_campaign(state: Campaign, head: Head) -> pb.Campaign:
         version=write_version(head, state),
         created_time=state.created_time,
         status_reason=state.status_reason,
+        points=[write_point(p, state) for p in state.points],
     )
     best = state.best()
     if best is not None:
         message.best.CopyFrom(write_observation(best, state.id))
     return message
+
+
+def write_point(point: OperatorPoint, state: Campaign) -> pb.OperatorPoint:
+    """Return the message of a point that a person asked for."""
+    assert state.frame is not None and state.candidates is not None
+    y, x = state.frame.to_instrument(*state.candidates.position(point.candidate))
+    base = f"campaigns/{state.id}"
+    return pb.OperatorPoint(
+        name=f"{base}/points/{point.id}",
+        position=pb.Position(frame=f"{base}/frames/{state.frame.added.frame}", y=y, x=x),
+        note=point.note,
+        is_urgent=point.is_urgent,
+        candidate=point.candidate,
+        suggestion=f"{base}/suggestions/{point.suggestion}" if point.suggestion else "",
+        proposed_time=point.proposed_time,
+    )
 
 
 def write_frame(frame: Frame, campaign: str, given: NDArray[np.float64] | None = None) -> pb.Frame:
@@ -241,32 +252,6 @@ def _read_patches(m: pb.Frame, event: FrameAdded, spec: CampaignSpec, blobs: Blo
 def _store(values: np.ndarray[Any, Any], dims: tuple[str, ...], unit: str, blobs: BlobStore) -> SignalRecord:
     record, data = SignalRecord.of(Spectrum(values, dims, unit=unit))
     return replace(record, blob=blobs.put(data).digest)
-
-
-def write_maps(reply: Mapping[str, Any], kinds: list[int], unit: str, is_image: bool) -> list[pb.Map]:
-    """Return the wanted maps; those that the model does not have yet are left out."""
-    wanted = list(dict.fromkeys(kinds)) or [pb.MAP_KIND_MEAN, pb.MAP_KIND_STD, pb.MAP_KIND_ACQUISITION]
-    maps = []
-    for kind in wanted:
-        values = reply["maps"].get(MAP_KINDS.get(kind, ""))
-        if values is not None:
-            dims = ("y", "x") if is_image else ("candidate",)
-            of = "" if kind == pb.MAP_KIND_ACQUISITION else unit
-            maps.append(pb.Map(kind=kind, tensor=write_tensor(values, dims, of)))  # type: ignore[arg-type]
-    return maps
-
-
-def check_map_kinds(kinds: Sequence[int]) -> None:
-    """Refuse a kind that the contract does not have.
-
-    Raises:
-        InvalidInput: FIELD_INVALID.
-    """
-    known = set(pb.MapKind.values()) - {pb.MAP_KIND_UNSPECIFIED}
-    for i, kind in enumerate(kinds):
-        if kind not in known:
-            names = ", ".join(pb.MapKind.Name(k) for k in sorted(known))
-            raise InvalidInput(Reason.FIELD_INVALID, f"{kind} is no MapKind; choose of {names}", field=f"kinds[{i}]")
 
 
 def write_event(record: Record) -> pb.Event:

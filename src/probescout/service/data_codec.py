@@ -7,7 +7,7 @@ import math
 import numpy as np
 from probescout_client.wire.v1 import probescout_pb2 as pb
 
-from probescout.core.errors import InvalidInput, Reason
+from probescout.core.errors import InvalidInput, NotFound, Reason
 from probescout.core.leasing import StopReport
 from probescout.core.observations import Observation, ObservationStatus, ScoreState, Setting
 from probescout.core.spectra import Axis, Spectrum
@@ -192,6 +192,17 @@ def write_observation(o: Observation, campaign: str) -> pb.Observation:
         is_outside=o.is_outside,
         ordinal=o.ordinal,
         received_time=o.received_time,
+        further=[
+            pb.FurtherScore(
+                scalarizer=score.scalarizer,
+                has_value=not score.error,
+                value=0.0 if score.error else score.value,
+                variance=0.0 if score.error else score.variance,
+                unit=score.unit,
+                message=score.error,
+            )
+            for score in o.further
+        ],
     )
 
 
@@ -209,6 +220,10 @@ def write_suggestion(s: Suggestion, campaign: str, expires_in_s: float) -> pb.Su
         std=s.std,
         noise_std=noise,
         acquisition=s.acquisition,
+        exploit=s.exploit,
+        explore=s.explore,
+        novelty=s.novelty,
+        policy=s.policy,
         model_version=s.model_version,
         data_version=s.data_version,
         state=STATE_OUT[s.state],
@@ -225,6 +240,22 @@ def write_stop(stop: StopReport | None) -> pb.StopReport | None:
         return None
     cause = f"STOP_CAUSE_{stop.cause.name}"
     return pb.StopReport(cause=cause, message=stop.message, retry_after_s=stop.retry_after_s, is_final=stop.is_final)
+
+
+def check_frame(at: pb.Position, state: Campaign, *, field: str) -> None:
+    """Refuse a position in a frame that the campaign does not have; an empty name is its newest frame.
+
+    Raises:
+        InvalidInput: ID_INVALID.
+        NotFound: FRAME_NOT_FOUND.
+    """
+    own = own_id("frame", at.frame, state.id, field=field)
+    if own and state.frame is not None and own != state.frame.added.frame:
+        raise NotFound(
+            Reason.FRAME_NOT_FOUND,
+            f"campaign '{state.id}' has no frame '{own}'; its frame is '{state.frame.added.frame}'",
+            field=field,
+        )
 
 
 def read_names(kind: str, names: list[str], state: Campaign, *, field: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -11,12 +12,14 @@ from google.protobuf.message import Message
 from probescout_client.wire.v1 import probescout_pb2 as pb
 
 from probescout.core.errors import InvalidInput, Reason, WrongState
+from probescout.core.fronts import pareto_front
 from probescout.core.observations import Observation
 from probescout.core.suggestions import Suggestion
-from probescout.service.campaign_codec import check_map_kinds, write_campaign, write_maps, write_version
+from probescout.service.campaign_codec import write_campaign, write_version
 from probescout.service.data_codec import STATE_OUT, write_observation, write_suggestion
 from probescout.service.desks import Desks
 from probescout.service.guard import PRINCIPAL
+from probescout.service.map_codec import check_map_kinds, write_maps
 from probescout.service.names import own_id
 from probescout.service.signals import write_signal
 
@@ -143,9 +146,6 @@ class Listing(Desks):
         nearest = [(by_candidate[n["index"]], n) for n in told["nearest"] if n["index"] in by_candidate]
         unit = f" {state.target_unit}" if state.target_unit else ""
         best = state.best()
-        exploit = told["mean"] - (best.target if best is not None else told["mean"])
-        if state.spec.is_minimizing:
-            exploit = -exploit
         words = (
             f"The model expects {told['mean']:.4g} ± {told['std']:.2g}{unit} here"
             + (f", against a best of {best.target:.4g}{unit} so far" if best is not None else "")
@@ -155,9 +155,10 @@ class Listing(Desks):
             position=pb.Position(frame=f"campaigns/{state.id}/frames/{state.frame.added.frame}", y=y, x=x),
             mean=told["mean"],
             std=told["std"],
-            acquisition=acquisition,
-            exploit=exploit,
-            explore=told["std"],
+            acquisition=told.get("acquisition", math.nan) if math.isnan(acquisition) else acquisition,
+            exploit=told.get("exploit", math.nan),
+            explore=told.get("explore", math.nan),
+            novelty=told.get("novelty", math.nan),
             members=[pb.MemberWeight(member=m["name"], **_only(m, "weight", "mean", "std")) for m in told["members"]],
             nearest=[
                 pb.Neighbour(
@@ -198,6 +199,19 @@ class Listing(Desks):
             weights=[pb.MemberWeight(member=k, weight=w) for k, w in reply["weights"].items()],
             target_unit=state.target_unit,
             degraded_reasons=driver.modeller.problems,
+        )
+
+    async def GetParetoFront(
+        self, request: pb.GetParetoFrontRequest, context: grpc.aio.ServicerContext
+    ) -> pb.GetParetoFrontReply:
+        """Return the observations that no other beats in every target."""
+        driver = self._desk(request.campaign).driver
+        state = driver.state
+        front, n_compared = pareto_front(state)
+        return pb.GetParetoFrontReply(
+            observations=[write_observation(o, state.id) for o in front],
+            n_compared=n_compared,
+            version=write_version(driver.ledger.head, state),
         )
 
     async def ListPlugins(

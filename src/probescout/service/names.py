@@ -10,6 +10,7 @@ _ID = r"([A-Za-z0-9][A-Za-z0-9._-]{0,62})"
 _PATTERNS = {
     "campaign": re.compile(rf"campaigns/{_ID}"),
     "frame": re.compile(rf"campaigns/{_ID}/frames/{_ID}"),
+    "point": re.compile(rf"campaigns/{_ID}/points/{_ID}"),
     "suggestion": re.compile(rf"campaigns/{_ID}/suggestions/{_ID}"),
     "observation": re.compile(rf"campaigns/{_ID}/observations/{_ID}"),
 }

@@ -19,15 +19,16 @@ from probescout.runtime.once import Request
 from probescout.runtime.planner import Desk
 from probescout.runtime.works import Caller
 from probescout.service.campaign_codec import write_status, write_version
-from probescout.service.campaign_servicer import CampaignCalls, request_of
+from probescout.service.campaign_servicer import request_of
 from probescout.service.data_codec import read_names, read_observation, write_observation
 from probescout.service.listing import Listing
 from probescout.service.names import member_ids
+from probescout.service.point_servicer import PointCalls
 from probescout.service.replies import Replies
 from probescout.service.watch_servicer import Watching
 
 
-class PlannerServicer(CampaignCalls, Listing, Watching, rpc.PlannerServiceServicer):
+class PlannerServicer(PointCalls, Listing, Watching, rpc.PlannerServiceServicer):
     """The calls that an instrument, a scheduler or a person makes."""
 
     def _check_seen(self, desk: Desk, seen: pb.StateVersion) -> None:

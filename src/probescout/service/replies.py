@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from probescout_client.wire.v1 import probescout_pb2 as pb
 
@@ -42,11 +40,17 @@ class Replies:
 
     @property
     def calibration(self) -> pb.Calibration:
-        """How honest the model has been; empty before it was asked."""
-        told: Mapping[str, Any] = self._driver.modeller.news.get("calibration") or {}
-        return pb.Calibration(**told)
+        """How honest the model has been: as it says itself, or as the journal last had it; empty before."""
+        told = self._driver.modeller.calibration or self._driver.state.calibration
+        return pb.Calibration(**vars(told)) if told is not None else pb.Calibration()
 
-    def _version_of(self, done: Done) -> pb.StateVersion:
+    @property
+    def advice(self) -> list[pb.StopAdvice]:
+        """What the stop rules said when the model last planned."""
+        return [pb.StopAdvice(**vars(one)) for one in self._driver.state.advice]
+
+    def version_of(self, done: Done) -> pb.StateVersion:
+        """Where the journal stood when a repeated call was first made."""
         seq = int(done.facts["seq"])
         return pb.StateVersion(
             event_seq=seq,
@@ -63,6 +67,7 @@ class Replies:
             version=self.version,
             calibration=self.calibration,
             degraded_reasons=handed.degraded,
+            advice=self.advice,
             timing=pb.Timing(
                 commit_s=handed.commit_s, compute_s=handed.compute_s, total_s=time.perf_counter() - started
             ),
@@ -73,9 +78,10 @@ class Replies:
         return pb.SuggestReply(
             suggestions=[self.suggestion(name) for name in done.facts["suggestions"]],
             stop=write_stop(_stop(done)),
-            version=self._version_of(done),
+            version=self.version_of(done),
             calibration=self.calibration,
             degraded_reasons=done.facts["degraded"],
+            advice=self.advice,
         )
 
     def told(self, told: Told, started: float) -> pb.TellReply:
@@ -91,7 +97,7 @@ class Replies:
         """Return the first reply to a Tell that is repeated."""
         return pb.TellReply(
             observation=self.observation(done.facts["observation"]),
-            version=self._version_of(done),
+            version=self.version_of(done),
             calibration=self.calibration,
         )
 
@@ -110,6 +116,7 @@ class Replies:
             version=second.version,
             calibration=second.calibration,
             degraded_reasons=handed.degraded,
+            advice=self.advice,
             timing=second.timing,
         )
 
@@ -123,6 +130,7 @@ class Replies:
             version=again.version,
             calibration=again.calibration,
             degraded_reasons=again.degraded_reasons,
+            advice=again.advice,
         )
 
 

@@ -17,10 +17,13 @@ from probescout.core.specs import (
     CandidateKind,
     CandidateSpec,
     Limits,
+    MotionCost,
+    Objective,
     PluginSpec,
     Polygon,
     SeedDesign,
     SeedKind,
+    StopRule,
 )
 
 MAX_DEPTH = 64
@@ -102,11 +105,27 @@ def read_spec(m: pb.CampaignSpec) -> CampaignSpec:
         dose_unit=m.dose_unit or "e/nm^2",
         metadata=read_json(m.metadata_json, field="spec.metadata_json"),
         is_deep_member_disabled=m.is_deep_member_disabled,
+        members=tuple(m.members),
+        objectives=tuple(_read_objectives(m)),
+        stop_rules=tuple(StopRule(rule.name, rule.bound) for rule in m.stop_rules),
+        motion=_read_motion(m),
     )
 
 
 def _read_plugin(m: Any, default: str, field: str) -> PluginSpec:
     return PluginSpec(m.name or default, read_json(m.params_json, field=f"{field}.params_json"))
+
+
+def _read_objectives(m: pb.CampaignSpec) -> Iterable[Objective]:
+    for i, objective in enumerate(m.objectives):
+        plugin = _read_plugin(objective.scalarizer, "", f"spec.objectives[{i}].scalarizer")
+        yield Objective(plugin, objective.is_minimizing)
+
+
+def _read_motion(m: pb.CampaignSpec) -> MotionCost | None:
+    if not m.HasField("motion"):
+        return None
+    return MotionCost(m.motion.settle_s, m.motion.dwell_s, m.motion.diagonals_per_s)
 
 
 def _read_seeds(m: pb.CampaignSpec) -> SeedDesign:
@@ -181,6 +200,16 @@ def write_spec(spec: CampaignSpec) -> pb.CampaignSpec:
         dose_unit=spec.dose_unit,
         metadata_json=_dump(spec.metadata),
         is_deep_member_disabled=spec.is_deep_member_disabled,
+        members=spec.members,
+        objectives=[
+            pb.Objective(
+                scalarizer=pb.ScalarizerSpec(name=o.scalarizer.name, params_json=_dump(o.scalarizer.params)),
+                is_minimizing=o.is_minimizing,
+            )
+            for o in spec.objectives
+        ],
+        stop_rules=[pb.StopRule(name=rule.name, bound=rule.bound) for rule in spec.stop_rules],
+        motion=pb.MotionCost(**vars(spec.motion)) if spec.motion is not None else None,
     )
 
 

@@ -21,9 +21,9 @@ MAX_JSON = 64 * 1024
 """Longest JSON object, bytes."""
 _NAMES = frozenset(
     "request_id client_id worker_id campaign_id frame_id job_id lease_token lease_tokens value_scalarizer engine "
-    "engines sha256 etag dims dim quantity update_mask page_token event_hash key".split()
+    "engines sha256 etag dims dim quantity update_mask page_token event_hash key members".split()
 )
-_NAMED = frozenset(("Setting", "ScalarizerSpec", "PolicySpec", "SeedDesign", "Parameter", "Quantity"))
+_NAMED = frozenset(("Setting", "StopRule", "ScalarizerSpec", "PolicySpec", "SeedDesign", "Parameter", "Quantity"))
 """Messages whose `name` is no resource name."""
 _REFERENCES = frozenset("name names campaign frame suggestion blob upload_id".split())
 

@@ -104,6 +104,7 @@ class MapKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MAP_KIND_ACQUISITION: _ClassVar[MapKind]
     MAP_KIND_PRIOR: _ClassVar[MapKind]
     MAP_KIND_PREDICTIVE_STD: _ClassVar[MapKind]
+    MAP_KIND_NOVELTY: _ClassVar[MapKind]
 
 class PluginKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -192,6 +193,7 @@ MAP_KIND_STD: MapKind
 MAP_KIND_ACQUISITION: MapKind
 MAP_KIND_PRIOR: MapKind
 MAP_KIND_PREDICTIVE_STD: MapKind
+MAP_KIND_NOVELTY: MapKind
 PLUGIN_KIND_UNSPECIFIED: PluginKind
 PLUGIN_KIND_SCALARIZER: PluginKind
 PLUGIN_KIND_PLANNER: PluginKind
@@ -366,8 +368,34 @@ class CandidateSpace(_message.Message):
     stride: int
     def __init__(self, kind: _Optional[_Union[CandidateKind, str]] = ..., parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., stride: _Optional[int] = ...) -> None: ...
 
+class Objective(_message.Message):
+    __slots__ = ("scalarizer", "is_minimizing")
+    SCALARIZER_FIELD_NUMBER: _ClassVar[int]
+    IS_MINIMIZING_FIELD_NUMBER: _ClassVar[int]
+    scalarizer: ScalarizerSpec
+    is_minimizing: bool
+    def __init__(self, scalarizer: _Optional[_Union[ScalarizerSpec, _Mapping]] = ..., is_minimizing: bool = ...) -> None: ...
+
+class StopRule(_message.Message):
+    __slots__ = ("name", "bound")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BOUND_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    bound: float
+    def __init__(self, name: _Optional[str] = ..., bound: _Optional[float] = ...) -> None: ...
+
+class MotionCost(_message.Message):
+    __slots__ = ("settle_s", "dwell_s", "diagonals_per_s")
+    SETTLE_S_FIELD_NUMBER: _ClassVar[int]
+    DWELL_S_FIELD_NUMBER: _ClassVar[int]
+    DIAGONALS_PER_S_FIELD_NUMBER: _ClassVar[int]
+    settle_s: float
+    dwell_s: float
+    diagonals_per_s: float
+    def __init__(self, settle_s: _Optional[float] = ..., dwell_s: _Optional[float] = ..., diagonals_per_s: _Optional[float] = ...) -> None: ...
+
 class CampaignSpec(_message.Message):
-    __slots__ = ("title", "sample", "instrument", "operator", "scalarizer", "policy", "seed_design", "budget", "limits", "candidates", "seed", "lease_s", "is_minimizing", "dose_unit", "metadata_json", "is_deep_member_disabled")
+    __slots__ = ("title", "sample", "instrument", "operator", "scalarizer", "policy", "seed_design", "budget", "limits", "candidates", "seed", "lease_s", "is_minimizing", "dose_unit", "metadata_json", "is_deep_member_disabled", "members", "objectives", "stop_rules", "motion")
     TITLE_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_FIELD_NUMBER: _ClassVar[int]
     INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
@@ -384,6 +412,10 @@ class CampaignSpec(_message.Message):
     DOSE_UNIT_FIELD_NUMBER: _ClassVar[int]
     METADATA_JSON_FIELD_NUMBER: _ClassVar[int]
     IS_DEEP_MEMBER_DISABLED_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    OBJECTIVES_FIELD_NUMBER: _ClassVar[int]
+    STOP_RULES_FIELD_NUMBER: _ClassVar[int]
+    MOTION_FIELD_NUMBER: _ClassVar[int]
     title: str
     sample: str
     instrument: str
@@ -400,7 +432,11 @@ class CampaignSpec(_message.Message):
     dose_unit: str
     metadata_json: str
     is_deep_member_disabled: bool
-    def __init__(self, title: _Optional[str] = ..., sample: _Optional[str] = ..., instrument: _Optional[str] = ..., operator: _Optional[str] = ..., scalarizer: _Optional[_Union[ScalarizerSpec, _Mapping]] = ..., policy: _Optional[_Union[PolicySpec, _Mapping]] = ..., seed_design: _Optional[_Union[SeedDesign, _Mapping]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., candidates: _Optional[_Union[CandidateSpace, _Mapping]] = ..., seed: _Optional[int] = ..., lease_s: _Optional[float] = ..., is_minimizing: bool = ..., dose_unit: _Optional[str] = ..., metadata_json: _Optional[str] = ..., is_deep_member_disabled: bool = ...) -> None: ...
+    members: _containers.RepeatedScalarFieldContainer[str]
+    objectives: _containers.RepeatedCompositeFieldContainer[Objective]
+    stop_rules: _containers.RepeatedCompositeFieldContainer[StopRule]
+    motion: MotionCost
+    def __init__(self, title: _Optional[str] = ..., sample: _Optional[str] = ..., instrument: _Optional[str] = ..., operator: _Optional[str] = ..., scalarizer: _Optional[_Union[ScalarizerSpec, _Mapping]] = ..., policy: _Optional[_Union[PolicySpec, _Mapping]] = ..., seed_design: _Optional[_Union[SeedDesign, _Mapping]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., candidates: _Optional[_Union[CandidateSpace, _Mapping]] = ..., seed: _Optional[int] = ..., lease_s: _Optional[float] = ..., is_minimizing: bool = ..., dose_unit: _Optional[str] = ..., metadata_json: _Optional[str] = ..., is_deep_member_disabled: bool = ..., members: _Optional[_Iterable[str]] = ..., objectives: _Optional[_Iterable[_Union[Objective, _Mapping]]] = ..., stop_rules: _Optional[_Iterable[_Union[StopRule, _Mapping]]] = ..., motion: _Optional[_Union[MotionCost, _Mapping]] = ...) -> None: ...
 
 class BudgetUse(_message.Message):
     __slots__ = ("probes_spent", "probes_reserved", "seconds_spent", "seconds_reserved", "dose_spent", "dose_reserved", "core_hours_spent")
@@ -421,7 +457,7 @@ class BudgetUse(_message.Message):
     def __init__(self, probes_spent: _Optional[int] = ..., probes_reserved: _Optional[int] = ..., seconds_spent: _Optional[float] = ..., seconds_reserved: _Optional[float] = ..., dose_spent: _Optional[float] = ..., dose_reserved: _Optional[float] = ..., core_hours_spent: _Optional[float] = ...) -> None: ...
 
 class Campaign(_message.Message):
-    __slots__ = ("name", "spec", "status", "etag", "use", "n_observations", "n_pending", "n_candidates", "frames", "version", "created_time", "status_reason", "best")
+    __slots__ = ("name", "spec", "status", "etag", "use", "n_observations", "n_pending", "n_candidates", "frames", "version", "created_time", "status_reason", "best", "points")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -435,6 +471,7 @@ class Campaign(_message.Message):
     CREATED_TIME_FIELD_NUMBER: _ClassVar[int]
     STATUS_REASON_FIELD_NUMBER: _ClassVar[int]
     BEST_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     spec: CampaignSpec
     status: CampaignStatus
@@ -448,7 +485,8 @@ class Campaign(_message.Message):
     created_time: float
     status_reason: str
     best: Observation
-    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[CampaignSpec, _Mapping]] = ..., status: _Optional[_Union[CampaignStatus, str]] = ..., etag: _Optional[str] = ..., use: _Optional[_Union[BudgetUse, _Mapping]] = ..., n_observations: _Optional[int] = ..., n_pending: _Optional[int] = ..., n_candidates: _Optional[int] = ..., frames: _Optional[_Iterable[_Union[Frame, _Mapping]]] = ..., version: _Optional[_Union[StateVersion, _Mapping]] = ..., created_time: _Optional[float] = ..., status_reason: _Optional[str] = ..., best: _Optional[_Union[Observation, _Mapping]] = ...) -> None: ...
+    points: _containers.RepeatedCompositeFieldContainer[OperatorPoint]
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[CampaignSpec, _Mapping]] = ..., status: _Optional[_Union[CampaignStatus, str]] = ..., etag: _Optional[str] = ..., use: _Optional[_Union[BudgetUse, _Mapping]] = ..., n_observations: _Optional[int] = ..., n_pending: _Optional[int] = ..., n_candidates: _Optional[int] = ..., frames: _Optional[_Iterable[_Union[Frame, _Mapping]]] = ..., version: _Optional[_Union[StateVersion, _Mapping]] = ..., created_time: _Optional[float] = ..., status_reason: _Optional[str] = ..., best: _Optional[_Union[Observation, _Mapping]] = ..., points: _Optional[_Iterable[_Union[OperatorPoint, _Mapping]]] = ...) -> None: ...
 
 class CreateCampaignRequest(_message.Message):
     __slots__ = ("request_id", "campaign_id", "spec")
@@ -575,7 +613,7 @@ class FrameReply(_message.Message):
     def __init__(self, frame: _Optional[_Union[Frame, _Mapping]] = ..., version: _Optional[_Union[StateVersion, _Mapping]] = ...) -> None: ...
 
 class Suggestion(_message.Message):
-    __slots__ = ("name", "position", "lease_token", "expires_in_s", "source", "mean", "std", "acquisition", "model_version", "data_version", "state", "settings", "candidate", "client_id", "ordinal", "degraded_reasons", "noise_std")
+    __slots__ = ("name", "position", "lease_token", "expires_in_s", "source", "mean", "std", "acquisition", "model_version", "data_version", "state", "settings", "candidate", "client_id", "ordinal", "degraded_reasons", "noise_std", "novelty", "policy", "exploit", "explore")
     NAME_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
     LEASE_TOKEN_FIELD_NUMBER: _ClassVar[int]
@@ -593,6 +631,10 @@ class Suggestion(_message.Message):
     ORDINAL_FIELD_NUMBER: _ClassVar[int]
     DEGRADED_REASONS_FIELD_NUMBER: _ClassVar[int]
     NOISE_STD_FIELD_NUMBER: _ClassVar[int]
+    NOVELTY_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    EXPLOIT_FIELD_NUMBER: _ClassVar[int]
+    EXPLORE_FIELD_NUMBER: _ClassVar[int]
     name: str
     position: Position
     lease_token: str
@@ -610,7 +652,11 @@ class Suggestion(_message.Message):
     ordinal: int
     degraded_reasons: _containers.RepeatedScalarFieldContainer[str]
     noise_std: float
-    def __init__(self, name: _Optional[str] = ..., position: _Optional[_Union[Position, _Mapping]] = ..., lease_token: _Optional[str] = ..., expires_in_s: _Optional[float] = ..., source: _Optional[_Union[SuggestionSource, str]] = ..., mean: _Optional[float] = ..., std: _Optional[float] = ..., acquisition: _Optional[float] = ..., model_version: _Optional[int] = ..., data_version: _Optional[int] = ..., state: _Optional[_Union[SuggestionState, str]] = ..., settings: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., candidate: _Optional[int] = ..., client_id: _Optional[str] = ..., ordinal: _Optional[int] = ..., degraded_reasons: _Optional[_Iterable[str]] = ..., noise_std: _Optional[float] = ...) -> None: ...
+    novelty: float
+    policy: str
+    exploit: float
+    explore: float
+    def __init__(self, name: _Optional[str] = ..., position: _Optional[_Union[Position, _Mapping]] = ..., lease_token: _Optional[str] = ..., expires_in_s: _Optional[float] = ..., source: _Optional[_Union[SuggestionSource, str]] = ..., mean: _Optional[float] = ..., std: _Optional[float] = ..., acquisition: _Optional[float] = ..., model_version: _Optional[int] = ..., data_version: _Optional[int] = ..., state: _Optional[_Union[SuggestionState, str]] = ..., settings: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., candidate: _Optional[int] = ..., client_id: _Optional[str] = ..., ordinal: _Optional[int] = ..., degraded_reasons: _Optional[_Iterable[str]] = ..., noise_std: _Optional[float] = ..., novelty: _Optional[float] = ..., policy: _Optional[str] = ..., exploit: _Optional[float] = ..., explore: _Optional[float] = ...) -> None: ...
 
 class StopReport(_message.Message):
     __slots__ = ("cause", "message", "retry_after_s", "is_final")
@@ -625,16 +671,40 @@ class StopReport(_message.Message):
     def __init__(self, cause: _Optional[_Union[StopCause, str]] = ..., message: _Optional[str] = ..., retry_after_s: _Optional[float] = ..., is_final: bool = ...) -> None: ...
 
 class Calibration(_message.Message):
-    __slots__ = ("n", "coverage95", "mean_z2", "is_alarmed")
+    __slots__ = ("n", "coverage95", "mean_z2", "is_alarmed", "pit_counts", "pit_ks", "is_deep_shut_off", "coverage50")
     N_FIELD_NUMBER: _ClassVar[int]
     COVERAGE95_FIELD_NUMBER: _ClassVar[int]
     MEAN_Z2_FIELD_NUMBER: _ClassVar[int]
     IS_ALARMED_FIELD_NUMBER: _ClassVar[int]
+    PIT_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    PIT_KS_FIELD_NUMBER: _ClassVar[int]
+    IS_DEEP_SHUT_OFF_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE50_FIELD_NUMBER: _ClassVar[int]
     n: int
     coverage95: float
     mean_z2: float
     is_alarmed: bool
-    def __init__(self, n: _Optional[int] = ..., coverage95: _Optional[float] = ..., mean_z2: _Optional[float] = ..., is_alarmed: bool = ...) -> None: ...
+    pit_counts: _containers.RepeatedScalarFieldContainer[int]
+    pit_ks: float
+    is_deep_shut_off: bool
+    coverage50: float
+    def __init__(self, n: _Optional[int] = ..., coverage95: _Optional[float] = ..., mean_z2: _Optional[float] = ..., is_alarmed: bool = ..., pit_counts: _Optional[_Iterable[int]] = ..., pit_ks: _Optional[float] = ..., is_deep_shut_off: bool = ..., coverage50: _Optional[float] = ...) -> None: ...
+
+class StopAdvice(_message.Message):
+    __slots__ = ("rule", "is_met", "value", "bound", "unit", "message")
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    IS_MET_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    BOUND_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    rule: str
+    is_met: bool
+    value: float
+    bound: float
+    unit: str
+    message: str
+    def __init__(self, rule: _Optional[str] = ..., is_met: bool = ..., value: _Optional[float] = ..., bound: _Optional[float] = ..., unit: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class SuggestRequest(_message.Message):
     __slots__ = ("request_id", "campaign", "count", "client_id", "compute_budget_s", "last_seen")
@@ -653,20 +723,22 @@ class SuggestRequest(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., campaign: _Optional[str] = ..., count: _Optional[int] = ..., client_id: _Optional[str] = ..., compute_budget_s: _Optional[float] = ..., last_seen: _Optional[_Union[StateVersion, _Mapping]] = ...) -> None: ...
 
 class SuggestReply(_message.Message):
-    __slots__ = ("suggestions", "stop", "version", "calibration", "degraded_reasons", "timing")
+    __slots__ = ("suggestions", "stop", "version", "calibration", "degraded_reasons", "timing", "advice")
     SUGGESTIONS_FIELD_NUMBER: _ClassVar[int]
     STOP_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CALIBRATION_FIELD_NUMBER: _ClassVar[int]
     DEGRADED_REASONS_FIELD_NUMBER: _ClassVar[int]
     TIMING_FIELD_NUMBER: _ClassVar[int]
+    ADVICE_FIELD_NUMBER: _ClassVar[int]
     suggestions: _containers.RepeatedCompositeFieldContainer[Suggestion]
     stop: StopReport
     version: StateVersion
     calibration: Calibration
     degraded_reasons: _containers.RepeatedScalarFieldContainer[str]
     timing: Timing
-    def __init__(self, suggestions: _Optional[_Iterable[_Union[Suggestion, _Mapping]]] = ..., stop: _Optional[_Union[StopReport, _Mapping]] = ..., version: _Optional[_Union[StateVersion, _Mapping]] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., degraded_reasons: _Optional[_Iterable[str]] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ...) -> None: ...
+    advice: _containers.RepeatedCompositeFieldContainer[StopAdvice]
+    def __init__(self, suggestions: _Optional[_Iterable[_Union[Suggestion, _Mapping]]] = ..., stop: _Optional[_Union[StopReport, _Mapping]] = ..., version: _Optional[_Union[StateVersion, _Mapping]] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., degraded_reasons: _Optional[_Iterable[str]] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ..., advice: _Optional[_Iterable[_Union[StopAdvice, _Mapping]]] = ...) -> None: ...
 
 class Timing(_message.Message):
     __slots__ = ("commit_s", "compute_s", "total_s")
@@ -722,6 +794,64 @@ class ReleaseSuggestionsReply(_message.Message):
     version: StateVersion
     def __init__(self, version: _Optional[_Union[StateVersion, _Mapping]] = ...) -> None: ...
 
+class OperatorPoint(_message.Message):
+    __slots__ = ("name", "position", "note", "is_urgent", "candidate", "suggestion", "proposed_time")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    IS_URGENT_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_FIELD_NUMBER: _ClassVar[int]
+    SUGGESTION_FIELD_NUMBER: _ClassVar[int]
+    PROPOSED_TIME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    position: Position
+    note: str
+    is_urgent: bool
+    candidate: int
+    suggestion: str
+    proposed_time: float
+    def __init__(self, name: _Optional[str] = ..., position: _Optional[_Union[Position, _Mapping]] = ..., note: _Optional[str] = ..., is_urgent: bool = ..., candidate: _Optional[int] = ..., suggestion: _Optional[str] = ..., proposed_time: _Optional[float] = ...) -> None: ...
+
+class ProposePointsRequest(_message.Message):
+    __slots__ = ("request_id", "campaign", "positions", "note", "is_urgent")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    CAMPAIGN_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    IS_URGENT_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    campaign: str
+    positions: _containers.RepeatedCompositeFieldContainer[Position]
+    note: str
+    is_urgent: bool
+    def __init__(self, request_id: _Optional[str] = ..., campaign: _Optional[str] = ..., positions: _Optional[_Iterable[_Union[Position, _Mapping]]] = ..., note: _Optional[str] = ..., is_urgent: bool = ...) -> None: ...
+
+class ProposePointsReply(_message.Message):
+    __slots__ = ("points", "version")
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    points: _containers.RepeatedCompositeFieldContainer[OperatorPoint]
+    version: StateVersion
+    def __init__(self, points: _Optional[_Iterable[_Union[OperatorPoint, _Mapping]]] = ..., version: _Optional[_Union[StateVersion, _Mapping]] = ...) -> None: ...
+
+class WithdrawPointsRequest(_message.Message):
+    __slots__ = ("request_id", "campaign", "names", "reason")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    CAMPAIGN_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    campaign: str
+    names: _containers.RepeatedScalarFieldContainer[str]
+    reason: str
+    def __init__(self, request_id: _Optional[str] = ..., campaign: _Optional[str] = ..., names: _Optional[_Iterable[str]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class WithdrawPointsReply(_message.Message):
+    __slots__ = ("version",)
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    version: StateVersion
+    def __init__(self, version: _Optional[_Union[StateVersion, _Mapping]] = ...) -> None: ...
+
 class ListSuggestionsRequest(_message.Message):
     __slots__ = ("campaign", "page_size", "page_token", "state")
     CAMPAIGN_FIELD_NUMBER: _ClassVar[int]
@@ -742,8 +872,24 @@ class ListSuggestionsReply(_message.Message):
     next_page_token: str
     def __init__(self, suggestions: _Optional[_Iterable[_Union[Suggestion, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
+class FurtherScore(_message.Message):
+    __slots__ = ("scalarizer", "has_value", "value", "variance", "unit", "message")
+    SCALARIZER_FIELD_NUMBER: _ClassVar[int]
+    HAS_VALUE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    VARIANCE_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    scalarizer: str
+    has_value: bool
+    value: float
+    variance: float
+    unit: str
+    message: str
+    def __init__(self, scalarizer: _Optional[str] = ..., has_value: bool = ..., value: _Optional[float] = ..., variance: _Optional[float] = ..., unit: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
 class Observation(_message.Message):
-    __slots__ = ("name", "suggestion", "lease_token", "measured_at", "frame_revision", "status", "spectrum", "axes", "mask", "has_value", "value", "value_variance", "value_scalarizer", "dwell_s", "dose", "cost_s", "measured_time", "settings", "client_id", "message", "score_state", "target", "target_variance", "target_unit", "score_message", "is_late", "is_unsolicited", "is_outside", "ordinal", "received_time")
+    __slots__ = ("name", "suggestion", "lease_token", "measured_at", "frame_revision", "status", "spectrum", "axes", "mask", "has_value", "value", "value_variance", "value_scalarizer", "dwell_s", "dose", "cost_s", "measured_time", "settings", "client_id", "message", "score_state", "target", "target_variance", "target_unit", "score_message", "is_late", "is_unsolicited", "is_outside", "ordinal", "received_time", "further")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SUGGESTION_FIELD_NUMBER: _ClassVar[int]
     LEASE_TOKEN_FIELD_NUMBER: _ClassVar[int]
@@ -774,6 +920,7 @@ class Observation(_message.Message):
     IS_OUTSIDE_FIELD_NUMBER: _ClassVar[int]
     ORDINAL_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_TIME_FIELD_NUMBER: _ClassVar[int]
+    FURTHER_FIELD_NUMBER: _ClassVar[int]
     name: str
     suggestion: str
     lease_token: str
@@ -804,7 +951,8 @@ class Observation(_message.Message):
     is_outside: bool
     ordinal: int
     received_time: float
-    def __init__(self, name: _Optional[str] = ..., suggestion: _Optional[str] = ..., lease_token: _Optional[str] = ..., measured_at: _Optional[_Union[Position, _Mapping]] = ..., frame_revision: _Optional[int] = ..., status: _Optional[_Union[ObservationStatus, str]] = ..., spectrum: _Optional[_Union[Tensor, _Mapping]] = ..., axes: _Optional[_Iterable[_Union[Axis, _Mapping]]] = ..., mask: _Optional[_Union[Tensor, _Mapping]] = ..., has_value: bool = ..., value: _Optional[float] = ..., value_variance: _Optional[float] = ..., value_scalarizer: _Optional[str] = ..., dwell_s: _Optional[float] = ..., dose: _Optional[float] = ..., cost_s: _Optional[float] = ..., measured_time: _Optional[float] = ..., settings: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., client_id: _Optional[str] = ..., message: _Optional[str] = ..., score_state: _Optional[_Union[ScoreState, str]] = ..., target: _Optional[float] = ..., target_variance: _Optional[float] = ..., target_unit: _Optional[str] = ..., score_message: _Optional[str] = ..., is_late: bool = ..., is_unsolicited: bool = ..., is_outside: bool = ..., ordinal: _Optional[int] = ..., received_time: _Optional[float] = ...) -> None: ...
+    further: _containers.RepeatedCompositeFieldContainer[FurtherScore]
+    def __init__(self, name: _Optional[str] = ..., suggestion: _Optional[str] = ..., lease_token: _Optional[str] = ..., measured_at: _Optional[_Union[Position, _Mapping]] = ..., frame_revision: _Optional[int] = ..., status: _Optional[_Union[ObservationStatus, str]] = ..., spectrum: _Optional[_Union[Tensor, _Mapping]] = ..., axes: _Optional[_Iterable[_Union[Axis, _Mapping]]] = ..., mask: _Optional[_Union[Tensor, _Mapping]] = ..., has_value: bool = ..., value: _Optional[float] = ..., value_variance: _Optional[float] = ..., value_scalarizer: _Optional[str] = ..., dwell_s: _Optional[float] = ..., dose: _Optional[float] = ..., cost_s: _Optional[float] = ..., measured_time: _Optional[float] = ..., settings: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., client_id: _Optional[str] = ..., message: _Optional[str] = ..., score_state: _Optional[_Union[ScoreState, str]] = ..., target: _Optional[float] = ..., target_variance: _Optional[float] = ..., target_unit: _Optional[str] = ..., score_message: _Optional[str] = ..., is_late: bool = ..., is_unsolicited: bool = ..., is_outside: bool = ..., ordinal: _Optional[int] = ..., received_time: _Optional[float] = ..., further: _Optional[_Iterable[_Union[FurtherScore, _Mapping]]] = ...) -> None: ...
 
 class TellRequest(_message.Message):
     __slots__ = ("request_id", "campaign", "observation", "last_seen")
@@ -849,7 +997,7 @@ class StepRequest(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., campaign: _Optional[str] = ..., observation: _Optional[_Union[Observation, _Mapping]] = ..., count: _Optional[int] = ..., client_id: _Optional[str] = ..., compute_budget_s: _Optional[float] = ..., last_seen: _Optional[_Union[StateVersion, _Mapping]] = ...) -> None: ...
 
 class StepReply(_message.Message):
-    __slots__ = ("observation", "suggestions", "stop", "version", "calibration", "degraded_reasons", "timing")
+    __slots__ = ("observation", "suggestions", "stop", "version", "calibration", "degraded_reasons", "timing", "advice")
     OBSERVATION_FIELD_NUMBER: _ClassVar[int]
     SUGGESTIONS_FIELD_NUMBER: _ClassVar[int]
     STOP_FIELD_NUMBER: _ClassVar[int]
@@ -857,6 +1005,7 @@ class StepReply(_message.Message):
     CALIBRATION_FIELD_NUMBER: _ClassVar[int]
     DEGRADED_REASONS_FIELD_NUMBER: _ClassVar[int]
     TIMING_FIELD_NUMBER: _ClassVar[int]
+    ADVICE_FIELD_NUMBER: _ClassVar[int]
     observation: Observation
     suggestions: _containers.RepeatedCompositeFieldContainer[Suggestion]
     stop: StopReport
@@ -864,7 +1013,8 @@ class StepReply(_message.Message):
     calibration: Calibration
     degraded_reasons: _containers.RepeatedScalarFieldContainer[str]
     timing: Timing
-    def __init__(self, observation: _Optional[_Union[Observation, _Mapping]] = ..., suggestions: _Optional[_Iterable[_Union[Suggestion, _Mapping]]] = ..., stop: _Optional[_Union[StopReport, _Mapping]] = ..., version: _Optional[_Union[StateVersion, _Mapping]] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., degraded_reasons: _Optional[_Iterable[str]] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ...) -> None: ...
+    advice: _containers.RepeatedCompositeFieldContainer[StopAdvice]
+    def __init__(self, observation: _Optional[_Union[Observation, _Mapping]] = ..., suggestions: _Optional[_Iterable[_Union[Suggestion, _Mapping]]] = ..., stop: _Optional[_Union[StopReport, _Mapping]] = ..., version: _Optional[_Union[StateVersion, _Mapping]] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., degraded_reasons: _Optional[_Iterable[str]] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ..., advice: _Optional[_Iterable[_Union[StopAdvice, _Mapping]]] = ...) -> None: ...
 
 class AmendObservationRequest(_message.Message):
     __slots__ = ("request_id", "name", "measured_at", "has_value", "value", "value_variance", "reason")
@@ -973,7 +1123,7 @@ class Neighbour(_message.Message):
     def __init__(self, observation: _Optional[str] = ..., target: _Optional[float] = ..., similarity: _Optional[float] = ...) -> None: ...
 
 class ExplainReply(_message.Message):
-    __slots__ = ("position", "mean", "std", "acquisition", "exploit", "explore", "members", "nearest", "model_version", "n_since_fit", "text", "version")
+    __slots__ = ("position", "mean", "std", "acquisition", "exploit", "explore", "members", "nearest", "model_version", "n_since_fit", "text", "version", "novelty")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     MEAN_FIELD_NUMBER: _ClassVar[int]
     STD_FIELD_NUMBER: _ClassVar[int]
@@ -986,6 +1136,7 @@ class ExplainReply(_message.Message):
     N_SINCE_FIT_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    NOVELTY_FIELD_NUMBER: _ClassVar[int]
     position: Position
     mean: float
     std: float
@@ -998,7 +1149,8 @@ class ExplainReply(_message.Message):
     n_since_fit: int
     text: str
     version: StateVersion
-    def __init__(self, position: _Optional[_Union[Position, _Mapping]] = ..., mean: _Optional[float] = ..., std: _Optional[float] = ..., acquisition: _Optional[float] = ..., exploit: _Optional[float] = ..., explore: _Optional[float] = ..., members: _Optional[_Iterable[_Union[MemberWeight, _Mapping]]] = ..., nearest: _Optional[_Iterable[_Union[Neighbour, _Mapping]]] = ..., model_version: _Optional[int] = ..., n_since_fit: _Optional[int] = ..., text: _Optional[str] = ..., version: _Optional[_Union[StateVersion, _Mapping]] = ...) -> None: ...
+    novelty: float
+    def __init__(self, position: _Optional[_Union[Position, _Mapping]] = ..., mean: _Optional[float] = ..., std: _Optional[float] = ..., acquisition: _Optional[float] = ..., exploit: _Optional[float] = ..., explore: _Optional[float] = ..., members: _Optional[_Iterable[_Union[MemberWeight, _Mapping]]] = ..., nearest: _Optional[_Iterable[_Union[Neighbour, _Mapping]]] = ..., model_version: _Optional[int] = ..., n_since_fit: _Optional[int] = ..., text: _Optional[str] = ..., version: _Optional[_Union[StateVersion, _Mapping]] = ..., novelty: _Optional[float] = ...) -> None: ...
 
 class GetMapsRequest(_message.Message):
     __slots__ = ("campaign", "kinds")
@@ -1029,6 +1181,22 @@ class GetMapsReply(_message.Message):
     target_unit: str
     degraded_reasons: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, maps: _Optional[_Iterable[_Union[Map, _Mapping]]] = ..., version: _Optional[_Union[StateVersion, _Mapping]] = ..., weights: _Optional[_Iterable[_Union[MemberWeight, _Mapping]]] = ..., target_unit: _Optional[str] = ..., degraded_reasons: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetParetoFrontRequest(_message.Message):
+    __slots__ = ("campaign",)
+    CAMPAIGN_FIELD_NUMBER: _ClassVar[int]
+    campaign: str
+    def __init__(self, campaign: _Optional[str] = ...) -> None: ...
+
+class GetParetoFrontReply(_message.Message):
+    __slots__ = ("observations", "n_compared", "version")
+    OBSERVATIONS_FIELD_NUMBER: _ClassVar[int]
+    N_COMPARED_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    observations: _containers.RepeatedCompositeFieldContainer[Observation]
+    n_compared: int
+    version: StateVersion
+    def __init__(self, observations: _Optional[_Iterable[_Union[Observation, _Mapping]]] = ..., n_compared: _Optional[int] = ..., version: _Optional[_Union[StateVersion, _Mapping]] = ...) -> None: ...
 
 class WatchEventsRequest(_message.Message):
     __slots__ = ("campaign", "after_seq")

@@ -75,6 +75,16 @@ class PlannerServiceStub(object):
                 request_serializer=probescout__client_dot_wire_dot_v1_dot_probescout__pb2.ReleaseSuggestionsRequest.SerializeToString,
                 response_deserializer=probescout__client_dot_wire_dot_v1_dot_probescout__pb2.ReleaseSuggestionsReply.FromString,
                 )
+        self.ProposePoints = channel.unary_unary(
+                '/probescout.v1.PlannerService/ProposePoints',
+                request_serializer=probescout__client_dot_wire_dot_v1_dot_probescout__pb2.ProposePointsRequest.SerializeToString,
+                response_deserializer=probescout__client_dot_wire_dot_v1_dot_probescout__pb2.ProposePointsReply.FromString,
+                )
+        self.WithdrawPoints = channel.unary_unary(
+                '/probescout.v1.PlannerService/WithdrawPoints',
+                request_serializer=probescout__client_dot_wire_dot_v1_dot_probescout__pb2.WithdrawPointsRequest.SerializeToString,
+                response_deserializer=probescout__client_dot_wire_dot_v1_dot_probescout__pb2.WithdrawPointsReply.FromString,
+                )
         self.AmendObservation = channel.unary_unary(
                 '/probescout.v1.PlannerService/AmendObservation',
                 request_serializer=probescout__client_dot_wire_dot_v1_dot_probescout__pb2.AmendObservationRequest.SerializeToString,
@@ -99,6 +109,11 @@ class PlannerServiceStub(object):
                 '/probescout.v1.PlannerService/GetMaps',
                 request_serializer=probescout__client_dot_wire_dot_v1_dot_probescout__pb2.GetMapsRequest.SerializeToString,
                 response_deserializer=probescout__client_dot_wire_dot_v1_dot_probescout__pb2.GetMapsReply.FromString,
+                )
+        self.GetParetoFront = channel.unary_unary(
+                '/probescout.v1.PlannerService/GetParetoFront',
+                request_serializer=probescout__client_dot_wire_dot_v1_dot_probescout__pb2.GetParetoFrontRequest.SerializeToString,
+                response_deserializer=probescout__client_dot_wire_dot_v1_dot_probescout__pb2.GetParetoFrontReply.FromString,
                 )
         self.WatchEvents = channel.unary_stream(
                 '/probescout.v1.PlannerService/WatchEvents',
@@ -208,6 +223,19 @@ class PlannerServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ProposePoints(self, request, context):
+        """Has positions measured before the planner's own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WithdrawPoints(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AmendObservation(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -233,6 +261,12 @@ class PlannerServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetMaps(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetParetoFront(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -339,6 +373,16 @@ def add_PlannerServiceServicer_to_server(servicer, server):
                     request_deserializer=probescout__client_dot_wire_dot_v1_dot_probescout__pb2.ReleaseSuggestionsRequest.FromString,
                     response_serializer=probescout__client_dot_wire_dot_v1_dot_probescout__pb2.ReleaseSuggestionsReply.SerializeToString,
             ),
+            'ProposePoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProposePoints,
+                    request_deserializer=probescout__client_dot_wire_dot_v1_dot_probescout__pb2.ProposePointsRequest.FromString,
+                    response_serializer=probescout__client_dot_wire_dot_v1_dot_probescout__pb2.ProposePointsReply.SerializeToString,
+            ),
+            'WithdrawPoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.WithdrawPoints,
+                    request_deserializer=probescout__client_dot_wire_dot_v1_dot_probescout__pb2.WithdrawPointsRequest.FromString,
+                    response_serializer=probescout__client_dot_wire_dot_v1_dot_probescout__pb2.WithdrawPointsReply.SerializeToString,
+            ),
             'AmendObservation': grpc.unary_unary_rpc_method_handler(
                     servicer.AmendObservation,
                     request_deserializer=probescout__client_dot_wire_dot_v1_dot_probescout__pb2.AmendObservationRequest.FromString,
@@ -363,6 +407,11 @@ def add_PlannerServiceServicer_to_server(servicer, server):
                     servicer.GetMaps,
                     request_deserializer=probescout__client_dot_wire_dot_v1_dot_probescout__pb2.GetMapsRequest.FromString,
                     response_serializer=probescout__client_dot_wire_dot_v1_dot_probescout__pb2.GetMapsReply.SerializeToString,
+            ),
+            'GetParetoFront': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetParetoFront,
+                    request_deserializer=probescout__client_dot_wire_dot_v1_dot_probescout__pb2.GetParetoFrontRequest.FromString,
+                    response_serializer=probescout__client_dot_wire_dot_v1_dot_probescout__pb2.GetParetoFrontReply.SerializeToString,
             ),
             'WatchEvents': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchEvents,
@@ -610,6 +659,40 @@ class PlannerService(object):
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
     @staticmethod
+    def ProposePoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/probescout.v1.PlannerService/ProposePoints',
+            probescout__client_dot_wire_dot_v1_dot_probescout__pb2.ProposePointsRequest.SerializeToString,
+            probescout__client_dot_wire_dot_v1_dot_probescout__pb2.ProposePointsReply.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def WithdrawPoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/probescout.v1.PlannerService/WithdrawPoints',
+            probescout__client_dot_wire_dot_v1_dot_probescout__pb2.WithdrawPointsRequest.SerializeToString,
+            probescout__client_dot_wire_dot_v1_dot_probescout__pb2.WithdrawPointsReply.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
     def AmendObservation(request,
             target,
             options=(),
@@ -691,6 +774,23 @@ class PlannerService(object):
         return grpc.experimental.unary_unary(request, target, '/probescout.v1.PlannerService/GetMaps',
             probescout__client_dot_wire_dot_v1_dot_probescout__pb2.GetMapsRequest.SerializeToString,
             probescout__client_dot_wire_dot_v1_dot_probescout__pb2.GetMapsReply.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetParetoFront(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/probescout.v1.PlannerService/GetParetoFront',
+            probescout__client_dot_wire_dot_v1_dot_probescout__pb2.GetParetoFrontRequest.SerializeToString,
+            probescout__client_dot_wire_dot_v1_dot_probescout__pb2.GetParetoFrontReply.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

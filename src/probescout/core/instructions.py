@@ -1,0 +1,38 @@
+"""What the campaign machine asks for beside a new state; `probescout.runtime` obeys it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from probescout.core.state import Campaign
+
+
+@dataclass(frozen=True)
+class LoadFrame:
+    """Give the image to the model."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Scalarize an observation, teach the model, and report with a Scored event."""
+
+    observation: str
+
+
+@dataclass(frozen=True)
+class Rescore:
+    """Scalarize all stored signals anew."""
+
+
+@dataclass(frozen=True)
+class Relearn:
+    """Rebuild the model from the stored targets."""
+
+
+@dataclass(frozen=True)
+class Reconfigure:
+    """The policy or another part of the spec changed."""
+
+
+Instruction = LoadFrame | Score | Rescore | Relearn | Reconfigure
+Outcome = tuple[Campaign, tuple[Instruction, ...]]
