@@ -93,7 +93,15 @@ def test_limits_pending_and_reach_are_respected(lab: Any) -> None:
 def test_a_score_says_what_it_is(lab: Any) -> None:
     brain, _ = load(lab, ROWS)
     told = brain.handle(score(5, 1.5))["score"]
-    assert told == {"value": 1.5, "variance": 0.01, "unit": "V", "error": "", "scalarizer": "given", "era": 3}
+    assert told == {
+        "value": 1.5,
+        "variance": 0.01,
+        "unit": "V",
+        "error": "",
+        "scalarizer": "given",
+        "era": 3,
+        "further": [],
+    }
     assert brain.handle({"op": "state"})["taught"][-1] == [5, 1.5, 0.01]
     for unlearnt in (score(6, 1.0, learn=False), score(-1, 1.0), score(7, 1e200), score(8, 1.0, variance=-1.0)):
         brain.handle(unlearnt)
@@ -122,8 +130,11 @@ def test_relearning_keeps_the_named_scores_only(lab: Any) -> None:
 
 
 def test_a_snapshot_is_used_only_for_its_own_history(lab: Any) -> None:
-    brain, _ = load(lab, ROWS)
+    brain, _ = load(lab, ROWS[:3])
+    for candidate, observed, _ in ROWS[3:]:
+        brain.handle(score(int(candidate), observed))
     told = brain.handle({"op": "state"})
+    told["state"]["n_fits"] = 7
     y, x = np.mgrid[0:SIZE, 0:SIZE] / SIZE
     message = {
         "op": "load", "image": np.sin(7 * y + 2) * np.cos(5 * x), "hyperparameters": {},
@@ -140,6 +151,8 @@ def test_a_snapshot_is_used_only_for_its_own_history(lab: Any) -> None:
         means = [b.handle(ask)["explain"]["mean"] for b in (again, fresh)]
         if taught in (other, ROWS[:2]):
             assert means[0] == means[1], "another history: the snapshot is ignored"
+        n_fits = again.handle({"op": "state"})["state"]["n_fits"]
+        assert n_fits == (0 if taught in (other, ROWS[:2]) else 7), "used although the fit is older than the newest row"
         assert all(math.isfinite(m) for m in means)
 
 
@@ -155,6 +168,34 @@ def test_a_snapshot_of_the_very_state_gives_the_same_answer(lab: Any) -> None:
     )  # fmt: skip
     request = {"op": "suggest", **PLAN, "count": 3}
     assert brain.handle(request)["picks"] == again.handle(request)["picks"]
+
+
+def test_what_another_version_saved_or_fitted_is_passed_over(lab: Any, caplog: pytest.LogCaptureFixture) -> None:
+    plain, _ = load(lab, ROWS)
+    y, x = np.mgrid[0:SIZE, 0:SIZE] / SIZE
+    message = {
+        "op": "load", "image": np.sin(7 * y + 2) * np.cos(5 * x), "taught": ROWS,
+        "spec": to_json(lab.spec(scalarizer=PluginSpec("given"), policy=PluginSpec("ucb"))),
+    }  # fmt: skip
+    told = plain.handle({"op": "state"})
+    foreign = {**told, "state": {**told["state"], "version": -1}}
+    fitted = {"scale": told["state"]["scale"], "members": {"of_old": {}}, "n_observed": 8}
+    brain = Brain()
+    news = brain.handle({**message, "snapshot": foreign, "hyperparameters": fitted})
+    assert news["n_observed"] == len(ROWS) and news["needs_fit"], "what was lost is fitted anew"
+    asked = {"op": "explain", "candidate": 50}
+    assert brain.handle(asked)["explain"]["mean"] == plain.handle(asked)["explain"]["mean"]
+    assert ["snapshot" in r.message for r in caplog.records] == [True, False]
+
+
+def test_a_pick_says_who_chose_it_and_how_new_it_is(lab: Any) -> None:
+    brain, _ = load(lab, ROWS)
+    reply = brain.handle({"op": "suggest", **PLAN, "count": 2})
+    for row in [*reply["picks"], *reply["spares"]]:
+        assert row["chosen_by"] == "ucb" and 0.0 <= row["novelty"] <= 1.0
+    cold, _ = load(lab, [], policy=PluginSpec("random"))
+    [pick] = cold.handle({"op": "suggest", **PLAN})["picks"]
+    assert pick["chosen_by"] == "random" and math.isnan(pick["novelty"])
 
 
 def test_unknown_plug_ins_and_parameters_are_named(lab: Any) -> None:

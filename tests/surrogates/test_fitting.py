@@ -1,6 +1,7 @@
 """The fit: its objective written out, its determinism, its box."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +11,11 @@ from scipy.stats import multivariate_normal, norm
 
 from probescout.core.errors import InvalidInput, Reason
 from probescout.surrogates.committee import Committee
-from probescout.surrogates.fitting import fit, fit_member, map_objective
+from probescout.surrogates.fitting import fit
 from probescout.surrogates.members.catalogue import BANK_XY, XY
-from probescout.surrogates.members.definition import BOX, LOG_NOISE, Hyperparameters, defaults
+from probescout.surrogates.members.definition import BOX, LOG_NOISE, LOG_STATED, Hyperparameters, defaults
 from probescout.surrogates.members.gp import build_gp
+from probescout.surrogates.members.posterior_mode import Problem
 
 HYPER = Hyperparameters(((0.3, 0.1), (-1.0, -0.6)), (-0.4, -1.1), -2.5)
 
@@ -38,29 +40,73 @@ def log_posterior(observed, y, noise):
     return total + norm(*LOG_NOISE).logpdf(HYPER.log_noise)
 
 
-def test_objective_is_the_log_posterior_written_out():
+def test_gpytorch_objective_is_the_log_posterior_written_out():
     observed, y, noise = observations()
     model = build_gp(BANK_XY, observed, y, noise)
     model.write(HYPER)
     model.train()
-    found = map_objective(ExactMarginalLogLikelihood(model.likelihood, model), model)
+    found = ExactMarginalLogLikelihood(model.likelihood, model)(model(*model.train_inputs), model.train_targets)
     assert found.item() * len(y) == pytest.approx(log_posterior(observed, y, noise), rel=1e-9)
     assert model.read() == HYPER
+
+
+def test_closed_form_is_the_gpytorch_model():
+    observed, y, noise = observations()
+    problem = Problem(BANK_XY, observed, y, noise)
+    value, gradient = problem.loss(problem.pack(HYPER))
+    of_trust = norm(*LOG_STATED).logpdf(0.0)
+    assert -value * len(y) == pytest.approx(log_posterior(observed, y, noise) + of_trust, rel=1e-9)
+    model = build_gp(BANK_XY, observed, y, noise)
+    model.write(HYPER)
+    model.train()
+    objective = ExactMarginalLogLikelihood(model.likelihood, model)(model(*model.train_inputs), model.train_targets)
+    objective.backward()
+    slopes = torch.cat([p.grad.flatten() for p in model.log_parameters()])
+    np.testing.assert_allclose(gradient[:-1], -slopes.numpy(), rtol=1e-6, atol=1e-9)
+
+
+def test_closed_form_gradient_is_that_of_differences():
+    observed, y, noise = observations()
+    problem = Problem(BANK_XY, observed, y, noise, np.linspace(0.0, 0.5, len(y)))
+    theta = problem.pack(replace(HYPER, log_stated=0.7))
+    _, gradient = problem.loss(theta)
+    step = 1e-6
+    for i, slope in enumerate(gradient):
+        one = np.eye(len(theta))[i] * step
+        assert (problem.loss(theta + one)[0] - problem.loss(theta - one)[0]) / (2 * step) == pytest.approx(
+            slope, abs=1e-7
+        )
+    assert problem.unpack(theta) == replace(HYPER, log_stated=0.7)
+
+
+def test_a_matrix_that_cannot_be_factorised_is_a_bad_point():
+    observed = {"xy": np.zeros((4, 2))}
+    problem = Problem(XY, observed, np.ones(4), np.zeros(4), np.full(4, -3.0))
+    value, gradient = problem.loss(problem.pack(defaults(XY, {"xy": 2})))
+    assert value == 1e10 and not gradient.any()
+
+
+def test_left_out_values_are_predicted_as_by_leaving_them_out():
+    observed, y, noise = observations(12)
+    hyper = replace(HYPER, log_stated=-0.5)
+    mean, variance, spread = Problem(BANK_XY, observed, y, noise).leave_one_out(hyper)
+    model = build_gp(BANK_XY, {f: a[1:] for f, a in observed.items()}, y[1:], np.exp(-0.5) * noise[1:])
+    model.write(hyper)
+    model.eval()
+    with torch.no_grad():
+        found = model(torch.as_tensor(np.hstack([observed["bank"][:1], observed["xy"][:1]])))
+    assert spread[0] == pytest.approx(np.exp(HYPER.log_noise) + np.exp(-0.5) * noise[0])
+    assert mean[0] == pytest.approx(found.mean.item(), rel=1e-8)
+    assert variance[0] == pytest.approx(found.variance.item() + spread[0], rel=1e-8)
 
 
 def test_fit_reaches_a_maximum():
     observed, y, noise = observations(40)
     start = defaults(BANK_XY, {"bank": 2, "xy": 2})
-    hyper, value = fit_member(BANK_XY, observed, y, noise, None)
-    model = build_gp(BANK_XY, observed, y, noise)
-    objective = ExactMarginalLogLikelihood(model.likelihood, model)
-    model.train()
-    model.write(start)
-    assert value > map_objective(objective, model).item() + 0.1
-    model.write(hyper)
-    map_objective(objective, model).backward()
-    slopes = torch.cat([p.grad.flatten() for p in model.log_parameters()])
-    assert slopes.abs().max() < 2e-3
+    problem = Problem(BANK_XY, observed, y, noise)
+    hyper, value = problem.maximise(start, 60)
+    assert value > -problem.loss(problem.pack(start))[0] + 0.1
+    assert np.abs(problem.loss(problem.pack(hyper))[1]).max() < 2e-3
     # The second bank dimension and the first coordinate carry the signal: shorter lengthscales.
     assert hyper.log_lengthscale[0][1] < hyper.log_lengthscale[0][0]
     assert hyper.log_lengthscale[1][0] < hyper.log_lengthscale[1][1]
@@ -70,8 +116,9 @@ def test_fit_reaches_a_maximum():
 def test_fit_of_odd_targets_stays_in_its_box(y):
     rng = np.random.default_rng(3)
     observed = {"xy": np.repeat(rng.uniform(size=(4, 2)), 2, axis=0)}
-    hyper, value = fit_member(XY, observed, y, np.zeros(8), None)
+    hyper, value = Problem(XY, observed, y, np.zeros(8)).maximise(defaults(XY, {"xy": 2}), 60)
     assert np.isfinite(value)
+    assert hyper.log_stated == 0.0
     for values, (mean, sd) in [
         (hyper.log_lengthscale[0], XY.groups[0].log_lengthscale),
         (hyper.log_amplitude, XY.groups[0].log_amplitude),
@@ -129,8 +176,11 @@ def test_embedding_covers_all_candidates(result):
     ("change", "reason"),
     [
         ({"members": ["nobody"]}, Reason.FIELD_INVALID),
-        ({"y": np.zeros(3)}, Reason.SHAPE_MISMATCH),
-        ({"y": np.full(20, np.nan)}, Reason.NON_FINITE),
+        ({"values": np.zeros(3)}, Reason.SHAPE_MISMATCH),
+        ({"values": np.full(20, np.nan)}, Reason.NON_FINITE),
+        ({"variances": np.full(20, np.inf)}, Reason.NON_FINITE),
+        ({"doubts": [[1, 2.0, -3.0]]}, Reason.FIELD_INVALID),
+        ({"warp": {"centre": 0.0}}, Reason.FIELD_INVALID),
     ],
 )
 def test_bad_requests_are_refused(request_, change, reason):

@@ -152,6 +152,7 @@ async def _start(planner: Planner, declared: Declaration) -> CampaignDriver:
         budget=Budget(probes=declared.budget),
         seed=declared.seed,
         is_deep_member_disabled=not declared.use_deep,
+        members=declared.members,
     )
     desk = await planner.create(declared.campaign, spec, Request(str(uuid.uuid4()), "", CLIENT))
     driver = desk.driver

@@ -37,6 +37,8 @@ class Declaration:
     sample: str = ""
     instrument: str = ""
     use_deep: bool = True
+    members: tuple[str, ...] = ()
+    """Members of the committee that take part, by name; none: all."""
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ class WireSession:
                 mask=declared.mask,
                 campaign=declared.campaign,
                 deep=declared.use_deep,
+                members=declared.members,
                 give_up_after_s=GIVE_UP_AFTER_S,
                 offline_after_s=GIVE_UP_AFTER_S,
                 compute_budget_s=COMPUTE_BUDGET_S,

@@ -17,8 +17,9 @@ from probescout.core.specs import MAX_COUNT
 from probescout.core.state import Campaign
 from probescout.core.suggestions import Suggestion
 from probescout.runtime.child import Reply
+from probescout.runtime.choosing import Picks, Wish
 from probescout.runtime.ledger import Change
-from probescout.runtime.planning import Picks, Wish, choose, confirmed, too_fast
+from probescout.runtime.planning import choose, confirmed, too_fast
 from probescout.runtime.works import Caller, CampaignWorks, Facts
 
 Score = tuple[str, Mapping[str, Any]]
@@ -107,7 +108,8 @@ class Asking(CampaignWorks):
                 picks, stop = confirmed(state, self._mask, picks, wish, ask.count, self.modeller.spares)
             score = self.modeller.scored(state, *first) if first is not None else None
             changes = [Change(score)] if score is not None else []
-            return [*changes, Change(Leased(picks.suggestions))] if picks.suggestions else changes
+            leased = Leased(picks.suggestions, self.modeller.calibration, picks.advice)
+            return [*changes, Change(leased)] if picks.suggestions else changes
 
         def facts() -> Facts:
             names = [s.id for s in picks.suggestions]

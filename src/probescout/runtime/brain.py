@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from probescout.core.calibration import Calibration
 from probescout.core.candidates import CandidateSet
 from probescout.core.errors import InvalidInput, Reason, WrongState
 from probescout.core.jsonable import from_json
 from probescout.core.ports import Planner, Scalarizer
 from probescout.core.regions import allowed
-from probescout.core.specs import GIVEN, CampaignSpec, CandidateKind
-from probescout.runtime.picking import best_of, scored, spares_of, within
+from probescout.core.specs import CampaignSpec, CandidateKind
+from probescout.runtime.further import Further, is_of, restore, take_fitted
+from probescout.runtime.inspecting import explained, maps
 from probescout.runtime.plugins import build, describe
+from probescout.runtime.proposing import Scene, propose
 from probescout.runtime.scalarizing import scalarize
+from probescout.runtime.validating import build_scalarizer, validated
 from probescout.surrogates.committee import Committee
 from probescout.surrogates.features import Features, compute_features, features_of_patches
 
@@ -53,8 +58,9 @@ class Brain:
         """Rows (candidate, value, variance) that the model has learnt, in order."""
         self._fresh: dict[str, list[float]] = {}
         """Rows learnt since the last rebuilding, by observation."""
+        self._further = Further(())
         self._ops: dict[str, Callable[[Message], dict[str, Any]]] = {
-            "validate": self._validate,
+            "validate": validated,
             "plugins": lambda _: {"plugins": describe()},
             "configure": self._configure,
             "load": self._load,
@@ -64,9 +70,11 @@ class Brain:
             "relearn": self._relearn,
             "explain": self._explain,
             "maps": self._maps,
-            "fit_request": lambda _: dict(self._model.fit_request()),
+            "fit_request": self._fit_request,
             "swap": self._swap,
-            "state": lambda _: {"state": self._model.state(), "taught": self._taught},
+            "advance": self._advance,
+            "fitted": self._fitted,
+            "state": self._state,
         }
 
     def handle(self, message: Message) -> dict[str, Any]:
@@ -94,13 +102,6 @@ class Brain:
 
     # ------------------------------------------------------------ set-up
 
-    def _validate(self, message: Message) -> dict[str, Any]:
-        scalarizer = build_scalarizer(message["scalarizer"])
-        build("probescout.planners", message["policy"], field="spec.policy")
-        if scalarizer is None:
-            return {"n_dims": 0, "axis_unit": ""}
-        return {"n_dims": scalarizer.n_dims, "axis_unit": scalarizer.axis_unit or ""}
-
     def _configure(self, message: Message) -> dict[str, Any]:
         spec = from_json(CampaignSpec, message["spec"])
         is_other_model = self._spec is not None and _model_parts(spec) != _model_parts(self._spec)
@@ -108,13 +109,20 @@ class Brain:
         self._policy = build(
             "probescout.planners", {"name": spec.policy.name, "params": spec.policy.params}, field="spec.policy"
         )
+        if self._spec is None:
+            # They are fixed for the life of a campaign.
+            self._further = Further(spec.objectives)
         self._spec = spec
         if self._set is not None:
             self._allowed = allowed(spec.limits, self._mask, self._positions)
         if is_other_model and self._features is not None:
             self._committee = self._new_committee(self._features)
             self._rebuild(self._taught)
-        return {}
+            self._further.renew(self._features, self._new_committee)
+        elif self._committee is not None:
+            self._committee.allow(self._allowed)
+            self._further.allow(self._allowed)
+        return self._news()
 
     def _load(self, message: Message) -> dict[str, Any]:
         self._configure(message)
@@ -134,9 +142,13 @@ class Brain:
         self._values, self._fresh = set(), {}
         rows = [[float(v) for v in row] for row in message["taught"]]
         snapshot = message.get("snapshot")
-        if snapshot is not None and _is_of(snapshot, rows):
+        restored = None
+        if snapshot is not None and is_of(snapshot, rows):
+            restored = restore(self._features, snapshot["state"], self._allowed)
+        if restored is not None:
+            assert snapshot is not None
             known = len(snapshot["taught"])
-            self._committee = Committee.restore(self._features, snapshot["state"])
+            self._committee = restored
             self._signed(rows[:known])
             self._taught = rows[:known]
             self._learn(rows[known:])
@@ -144,12 +156,21 @@ class Brain:
             self._committee = self._new_committee(self._features)
             self._rebuild(rows)
             if message.get("hyperparameters"):
-                self._committee.apply_hyperparameters(message["hyperparameters"])
+                take_fitted(self._committee, message["hyperparameters"])
+        self._further.load(
+            self._features,
+            self._new_committee,
+            message.get("further_taught", ()),
+            message.get("further_hyperparameters", {}),
+            (snapshot or {}).get("further"),
+        )
         return self._news()
 
     def _new_committee(self, features: Features) -> Committee:
         assert self._spec is not None
-        return Committee(features, seed=self._spec.seed, use_deep=not self._spec.is_deep_member_disabled)
+        spec = self._spec
+        use_deep = not spec.is_deep_member_disabled
+        return Committee(features, seed=spec.seed, use_deep=use_deep, members=spec.members, allowed=self._allowed)
 
     # ------------------------------------------------------------ data
 
@@ -167,12 +188,15 @@ class Brain:
 
     def _rebuild(self, taught: Sequence[Sequence[float]]) -> None:
         self._values = set()
-        self._model.rebuild(self._signed(taught))
+        self._model.begin_rebuild(self._signed(taught))
         self._taught = [list(row) for row in taught]
 
     def _score(self, message: Message) -> dict[str, Any]:
         assert self._spec is not None
         score = {**scalarize(self._spec.scalarizer.name, self._scalarizer, message), "era": message["era"]}
+        further = score["further"] = self._further.score(message)
+        if message.get("learn", True) and message["candidate"] >= 0:
+            self._further.learn(message["observation"], int(message["candidate"]), further)
         if not score["error"] and message.get("learn", True) and message["candidate"] >= 0:
             row = [message["candidate"], score["value"], score["variance"]]
             try:
@@ -186,6 +210,7 @@ class Brain:
         # Scores on their way into the journal are learnt already and must not be forgotten with the old targets.
         self._fresh = {name: self._fresh[name] for name in message["keep"] if name in self._fresh}
         self._rebuild([*message["taught"], *self._fresh.values()])
+        self._further.relearn(message.get("further_taught", ()), message["keep"])
         return self._news()
 
     # ------------------------------------------------------------ planning
@@ -194,7 +219,7 @@ class Brain:
         return {**self._score(message), **self._suggest(message)}
 
     def _suggest(self, message: Message) -> dict[str, Any]:
-        nothing = {"picks": [], "spares": [], "is_cold": self._is_cold, "refusal": ""}
+        nothing = {"picks": [], "spares": [], "advice": [], "is_cold": self._is_cold, "refusal": ""}
         try:
             return {**nothing, **self._pick(message), **self._news()}
         except InvalidInput as error:
@@ -205,112 +230,79 @@ class Brain:
             _log.exception("the model could not plan")
             return {**nothing, "refusal": f"the model could not plan: {error!r}", **self._news()}
 
-    def _pick(self, message: Message) -> dict[str, Any]:
+    def _scene(self) -> Scene:
         assert self._spec is not None and self._policy is not None
+        return Scene(self._model, self._policy, self._spec, self._positions, self._further, self._is_cold)
+
+    def _free(self, message: Message) -> NDArray[np.bool_]:
         free = self._allowed.copy()
         free[np.asarray(message["blocked"], dtype=np.intp)] = False
-        pending = [int(c) for c in message["pending"]]
-        near = message.get("near")
-        reachable = free if near is None else free & within(self._positions, *near)
-        if not reachable.any() or (self._policy.needs_model and self._is_cold):
-            return {}
-        picks: list[dict[str, Any]] = []
-        scores = np.zeros(0)
-        for i in range(int(message["count"])):
-            rng = np.random.default_rng([self._spec.seed, 2, int(message["ordinal"]) + i])
-            belief = self._model.belief(reachable, pending)
-            scores = scored(self._policy, belief, reachable, rng)
-            index = best_of(scores, rng)
-            picks.append(self._described(index, float(scores[index])))
-            pending.append(index)
-            free[index] = False
-            # One client's steps are chained: the next point must be within reach of this one.
-            y, x = self._positions[index]
-            reachable = free if near is None else free & within(self._positions, float(y), float(x), near[2])
-            if not reachable.any():
-                break
-        spares = [self._described(j, float(scores[j])) for j in spares_of(scores, free, self._positions)]
-        return {"picks": picks, "spares": spares, "is_cold": False}
+        return free
 
-    def _described(self, index: int, acquisition: float) -> dict[str, Any]:
-        if self._is_cold:
-            nan = float("nan")
-            return {"candidate": index, "mean": nan, "std": nan, "predictive_std": nan, "acquisition": acquisition}
-        mean, std, predictive_std = self._model.predict(index)
-        return {
-            "candidate": index,
-            "mean": self._sign * mean,
-            "std": std,
-            "predictive_std": predictive_std,
-            "acquisition": acquisition,
-        }
+    def _pick(self, message: Message) -> dict[str, Any]:
+        assert self._policy is not None
+        if self._policy.needs_model and self._is_cold:
+            return {}
+        found = propose(self._scene(), self._free(message), message)
+        return {**found, "is_cold": False} if found else {}
 
     # ------------------------------------------------------------ looking inside
 
     def _explain(self, message: Message) -> dict[str, Any]:
-        told = dict(self._model.explain(int(message["candidate"])))
-        told["mean"] *= self._sign
-        told["members"] = [{**m, "mean": self._sign * m["mean"]} for m in told["members"]]
-        return {"explain": told}
+        return {"explain": explained(self._scene(), message)}
 
     def _maps(self, message: Message) -> dict[str, Any]:
-        posterior = self._model.posterior()
-        maps = {
-            "mean": self._sign * posterior.mean,
-            "std": posterior.std,
-            "predictive_std": posterior.predictive_std,
-        }
-        free = self._allowed.copy()
-        free[np.asarray(message["blocked"], dtype=np.intp)] = False
-        if free.any() and self._policy is not None and not (self._policy.needs_model and self._is_cold):
-            assert self._spec is not None
-            rng = np.random.default_rng([self._spec.seed, 2, int(message["ordinal"])])
-            belief = self._model.belief(free, [int(c) for c in message["pending"]])
-            maps["acquisition"] = scored(self._policy, belief, free, rng)
-        shape = self._set.shape if self._set is not None else None
-        named = {
-            k: np.where(np.isfinite(v), v, np.nan).astype(np.float32).reshape(shape or (-1,)) for k, v in maps.items()
-        }
+        has_scores = self._policy is not None and not (self._policy.needs_model and self._is_cold)
+        found = maps(self._scene(), self._free(message), message, has_scores=has_scores)
+        shape = self._set.shape if self._set is not None and self._set.shape is not None else (-1,)
+        named = {name: values.astype(np.float32).reshape(shape) for name, values in found.items()}
         return {"maps": named, "weights": self._model.weights(), "is_cold": self._is_cold}
 
+    def _of(self, objective: int) -> Committee:
+        return self._further.committee(objective) if objective else self._model
+
+    def _fit_request(self, message: Message) -> dict[str, Any]:
+        """Return the request of the model that wants a fit, the first target's before the others'."""
+        objective = 0 if self._model.needs_fit() else self._further.due or 0
+        return {**self._of(objective).fit_request(), "objective": objective}
+
     def _swap(self, message: Message) -> dict[str, Any]:
-        self._model.swap(message["result"])
-        return {"hyperparameters": self._model.hyperparameters(), **self._news()}
+        model = self._of(int(message.get("objective", 0)))
+        model.begin_swap(message["result"])
+        return self._news()
+
+    def _advance(self, message: Message) -> dict[str, Any]:
+        """Bring on the next version of one of the models a little."""
+        building = self._building
+        if building is not None:
+            building.advance()
+        return {"is_done": self._building is None, **self._news()}
+
+    @property
+    def _building(self) -> Committee | None:
+        return (
+            self._committee if self._committee is not None and self._committee.is_building else self._further.building
+        )
+
+    def _fitted(self, message: Message) -> dict[str, Any]:
+        return {"hyperparameters": self._of(int(message.get("objective", 0))).hyperparameters(), **self._news()}
+
+    def _state(self, message: Message) -> dict[str, Any]:
+        return {"state": self._model.state(), "taught": self._taught, "further": self._further.state()}
 
     def _news(self) -> dict[str, Any]:
         if self._committee is None:
             return {}
-        c = self._committee.calibration()
+        told = self._committee.calibration()
         return {
-            "needs_fit": self._committee.needs_fit(),
+            "needs_fit": self._committee.needs_fit() or self._further.due is not None,
             "n_observed": self._committee.n_observed,
-            "calibration": {
-                "n": c.n,
-                "coverage95": c.coverage95,
-                "mean_z2": c.mean_z2,
-                "is_alarmed": c.is_alarmed,
-            },
+            "is_building": self._building is not None,
+            "is_outdated": self._committee.is_outdated,
+            "calibration": {f.name: getattr(told, f.name) for f in fields(Calibration)},
         }
 
 
-def build_scalarizer(spec: Mapping[str, Any]) -> Scalarizer | None:
-    """Return the scalarizer of a spec; None for ready values."""
-    if spec["name"] == GIVEN:
-        return None
-    scalarizer: Scalarizer = build("probescout.scalarizers", spec, field="spec.scalarizer")
-    return scalarizer
-
-
-def _model_parts(spec: CampaignSpec) -> tuple[bool, bool]:
+def _model_parts(spec: CampaignSpec) -> tuple[Any, ...]:
     """Return what of a spec a committee is built for; when it changes, another one learns the same targets."""
-    return spec.is_minimizing, spec.is_deep_member_disabled
-
-
-def _is_of(snapshot: Mapping[str, Any], rows: Sequence[Sequence[float]]) -> bool:
-    """Return whether a snapshot has learnt exactly the first of these rows of (candidate, value, variance)."""
-    taught = snapshot["taught"]
-    if len(taught) > len(rows) or snapshot["state"]["n_observed"] != len(taught):
-        return False
-    known = np.asarray(rows[: len(taught)], float).reshape(-1, 3)
-    # Unknown variances are NaN.
-    return np.array_equal(known, np.asarray(taught, float).reshape(-1, 3), equal_nan=True)
+    return spec.is_minimizing, spec.is_deep_member_disabled, spec.members

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from probescout.core.changes import amend, control, retract, revise_frame, update
 from probescout.core.errors import Reason, WrongState
 from probescout.core.events import Amended, Control, FrameAdded
-from probescout.core.geometry import Affine
+from probescout.core.geometry import Affine, Position
+from probescout.core.jsonable import to_json
+from probescout.core.proposals import propose, withdraw
 from probescout.core.specs import CampaignSpec
 from probescout.core.state import Campaign
+from probescout.core.suggestions import OperatorPoint
 from probescout.runtime.ledger import Change
 from probescout.runtime.works import Caller, CampaignWorks, expectation
 
@@ -64,7 +69,7 @@ class Changing(CampaignWorks):
         """
         event, *_ = update(self.state, new, mask, etag, reason)
         expect = self._expect
-        if {"scalarizer", "policy"} & set(event.changed):
+        if {"scalarizer", "policy", "members", "is_deep_member_disabled", "stop_rules"} & set(event.changed):
             expect = await expectation(self._seats, event.spec)
 
         def decide(state: Campaign) -> list[Change]:
@@ -72,6 +77,33 @@ class Changing(CampaignWorks):
 
         await self._commit(decide, caller)
         self._expect = expect
+
+    async def propose(
+        self, positions: Sequence[Position], note: str, is_urgent: bool, caller: Caller
+    ) -> tuple[OperatorPoint, ...]:
+        """Take points that a person wants measured before the planner's own; return them.
+
+        Raises:
+            As `core.proposals.propose`.
+        """
+        points: tuple[OperatorPoint, ...] = ()
+
+        def decide(state: Campaign) -> list[Change]:
+            nonlocal points
+            event = propose(state, positions, note, is_urgent, self._clock.now(), self._mask)
+            points = event.points
+            return [Change(event)]
+
+        await self._commit(decide, caller, lambda: {"points": [to_json(p) for p in points]})
+        return points
+
+    async def withdraw(self, names: Sequence[str], reason: str, caller: Caller) -> None:
+        """Take such points back.
+
+        Raises:
+            As `core.proposals.withdraw`.
+        """
+        await self._commit(lambda state: [Change(withdraw(state, names, reason))], caller)
 
     async def amend(self, change: Amended, caller: Caller) -> None:
         """Correct an observation.

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from probescout.core.campaign import Instruction, apply, create
+from probescout.core.campaign import apply, create
 from probescout.core.candidates import CandidateSet
 from probescout.core.clock import Clock
 from probescout.core.errors import HistoryMismatch, Reason
 from probescout.core.events import Created, Event, FrameAdded, Observed, decode, encode
+from probescout.core.instructions import Instruction
 from probescout.core.observations import Observation, SignalRecord
 from probescout.core.ports import BlobStore, EventStore, Head, Receipt, Record
 from probescout.core.specs import CandidateKind

@@ -8,7 +8,7 @@ from typing import Any
 
 from probescout.core.errors import NotFound, Reason, Unavailable, WrongState
 from probescout.core.suggestions import Suggestion
-from probescout.runtime.planning import plan_request
+from probescout.runtime.choosing import plan_request
 from probescout.runtime.works import CampaignWorks
 
 

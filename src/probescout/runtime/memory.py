@@ -25,6 +25,7 @@ def _versions(ledger: Ledger) -> dict[str, str]:
         "is_minimizing": str(spec.is_minimizing),
         "seed": str(spec.seed),
         "is_deep_member_disabled": str(spec.is_deep_member_disabled),
+        "members": " ".join(spec.members),
         "image": picture.blob if picture is not None else "",
     }
 

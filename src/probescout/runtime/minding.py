@@ -9,15 +9,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+from probescout.core.calibration import Calibration
 from probescout.core.errors import ProbescoutError
 from probescout.core.events import ModelSwapped
-from probescout.core.jsonable import to_json
+from probescout.core.jsonable import from_json, to_json
 from probescout.runtime import memory
 from probescout.runtime.child import Reply, WorkerFault
 from probescout.runtime.ledger import Change, Ledger, load_array
 from probescout.runtime.seats import FitPool, Mind, Seats
 from probescout.runtime.settings import Settings
 
+NEWS = ("needs_fit", "n_observed", "is_building", "is_outdated", "calibration")
+"""What a mind tells of itself with its answers."""
 SYSTEM = "system"
 """Principal of what the service does by itself."""
 SNAPSHOT_S = 5.0
@@ -37,6 +40,7 @@ class Minder(ABC):
         self._mind: Mind | None = None
         self._loading: asyncio.Task[None] | None = None
         self._fitting: asyncio.Task[None] | None = None
+        self._advancing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._asked: set[str] = set()
         """Observations whose score the present mind was asked for; none is taught twice."""
@@ -53,6 +57,12 @@ class Minder(ABC):
         self.last_asked = time.monotonic()
 
     @property
+    def calibration(self) -> Calibration | None:
+        """What the model last said of its own honesty; None before it was asked."""
+        told = self.news.get("calibration")
+        return from_json(Calibration, told) if told else None
+
+    @property
     def is_rescoring(self) -> bool:
         """Whether the model still knows targets of an earlier scalarizer."""
         return self.rescoring is not None and not self.rescoring.done()
@@ -61,7 +71,9 @@ class Minder(ABC):
     def problems(self) -> list[str]:
         """What is wrong with the model that is in use; empty when nothing is."""
         stale = "the targets are being recomputed after a change of the scalarizer" if self.is_rescoring else ""
-        return [p for p in (self.fit_problem, stale) if p]
+        is_outdated = self.news.get("is_outdated", False)
+        old = "the model is being rebuilt: it still knows measurements that were corrected" if is_outdated else ""
+        return [p for p in (self.fit_problem, stale, old) if p]
 
     @property
     def is_idle(self) -> bool:
@@ -99,6 +111,10 @@ class Minder(ABC):
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         self._seats.nudge()
+        if task is self._fitting and not task.cancelled() and self.is_ready and not self.fit_problem:
+            # The model of another objective may wait for its turn, and nobody may ask for a long time.
+            if self.news.get("needs_fit"):
+                self.start_fit()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.warning("campaign %s: %s", self._ledger.state.id, error)
 
@@ -117,8 +133,10 @@ class Minder(ABC):
             "load",
             **arrays,
             taught=self._taught(),
+            further_taught=self._taught_further(),
             snapshot=snapshot,
             hyperparameters=dict(self._ledger.state.hyperparameters),
+            further_hyperparameters={str(k): v for k, v in self._ledger.state.further_hyperparameters.items()},
             spec=self._spec(),
         )
         await reply
@@ -144,6 +162,18 @@ class Minder(ABC):
     def _taught(self) -> list[list[float]]:
         taught = [o for o in self._ledger.state.observations.values() if o.is_taught]
         return [[o.candidate, o.target, o.target_variance] for o in taught]
+
+    def _taught_further(self) -> list[list[list[float]]]:
+        """Return the rows of each further objective, in the order measured."""
+        state = self._ledger.state
+        return [
+            [
+                [o.candidate, o.further[k].value, o.further[k].variance]
+                for o in state.observations.values()
+                if o.is_taught_further(k)
+            ]
+            for k in range(len(state.spec.objectives))
+        ]
 
     async def sleep(self) -> None:
         """Give the mind back; the journal holds everything that it knows."""
@@ -199,13 +229,32 @@ class Minder(ABC):
 
     def _take_news(self, reply: Mapping[str, Any]) -> None:
         if "calibration" in reply:
-            self.news = {k: reply[k] for k in ("needs_fit", "n_observed", "calibration")}
+            self.news = {k: reply[k] for k in NEWS}
         if reply.get("spares"):
             self.spares = reply["spares"]
+        if reply.get("is_building"):
+            self.start_advancing()
         if reply.get("needs_fit"):
             self.start_fit()
 
-    # ------------------------------------------------------------ fits
+    # ------------------------------------------------------------ fits and versions
+
+    def start_advancing(self) -> asyncio.Task[None]:
+        """Bring on the version of the model that is being built, unless that is being done; return the task."""
+        if self._advancing is None or self._advancing.done():
+            self._advancing = self._spawn(self._advance())
+        return self._advancing
+
+    async def _advance(self) -> None:
+        """Ask for one bite after the other; what is asked meanwhile is answered between two of them."""
+        try:
+            while not (await self.ask("advance"))["is_done"]:
+                pass
+        except ProbescoutError:
+            if self.news.get("is_outdated"):
+                # What answers now knows measurements that the journal has taken back.
+                await self.poison()
+            raise
 
     def start_fit(self) -> None:
         """Fit in the background unless a fit is running."""
@@ -213,8 +262,8 @@ class Minder(ABC):
             self._fitting = self._spawn(self._fit())
 
     async def fitted(self) -> None:
-        """Wait for the fit that is running, if any."""
-        if self._fitting is not None:
+        """Wait for the fits that are running, if any: one may follow the other."""
+        while self._fitting is not None and not self._fitting.done():
             await asyncio.wait([self._fitting])
 
     async def _fit(self) -> None:
@@ -222,17 +271,21 @@ class Minder(ABC):
             return
         try:
             mind = self._mind
-            result = await self._pool.fit(await self.ask("fit_request"))
+            request = await self.ask("fit_request")
+            result = await self._pool.fit(request)
             if mind is not self._mind or not self.is_ready:
                 return
-            reply = await self.ask("swap", result=result)
+            await self.ask("swap", result=result, objective=request["objective"])
+            await self.start_advancing()
+            reply = await self.ask("fitted", objective=request["objective"])
         except Exception as error:
             # The campaign goes on with the last good model and says so in every reply until a fit succeeds.
             self.fit_problem = f"the last fit failed: {error}"
             _log.warning("campaign %s: %s", self._ledger.state.id, self.fit_problem)
             return
         self.fit_problem = ""
-        event = ModelSwapped(int(reply["n_observed"]), reply["hyperparameters"])
+        told = from_json(Calibration, reply["calibration"])
+        event = ModelSwapped(int(reply["n_observed"]), reply["hyperparameters"], told, int(request["objective"]))
         try:
             await self._ledger.commit([Change(event)], principal=SYSTEM)
         except ProbescoutError:

@@ -12,8 +12,8 @@ import numpy as np
 
 from probescout.core.errors import HistoryMismatch, NotFound, Overloaded, ProbescoutError
 from probescout.core.events import Scored
-from probescout.core.jsonable import to_json
-from probescout.core.observations import Observation, ScoreState
+from probescout.core.jsonable import from_json, to_json
+from probescout.core.observations import FurtherScore, Observation, ScoreState
 from probescout.core.state import Campaign
 from probescout.runtime.child import Reply, WorkerFault
 from probescout.runtime.ledger import Change, Ledger
@@ -69,7 +69,8 @@ class Modeller(Minder):
         s, o = reply["score"], state.observations[observation]
         if s["era"] != self._era or o.score_state is not ScoreState.PENDING:
             return None
-        return Scored(observation, s["value"], s["variance"], s["unit"], s["scalarizer"], s["error"])
+        further = tuple(from_json(FurtherScore, one) for one in s["further"])
+        return Scored(observation, s["value"], s["variance"], s["unit"], s["scalarizer"], s["error"], further)
 
     # ------------------------------------------------------------ journalling scores
 
@@ -205,7 +206,8 @@ class Modeller(Minder):
         on_their_way = [
             name for name in self._asked if name not in known or known[name].score_state is ScoreState.PENDING
         ]
-        return self._send("relearn", taught=self._taught(), keep=sorted(on_their_way))
+        taught, further = self._taught(), self._taught_further()
+        return self._send("relearn", taught=taught, further_taught=further, keep=sorted(on_their_way))
 
     def reconfigure(self) -> None:
         """Tell the model of a changed spec."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,7 +24,7 @@ def scored(
         InvalidInput: PLUGIN_BROKEN when the policy raises, or its scores are of no use.
     """
     try:
-        scores = np.asarray(policy.score(_locked(belief), rng), dtype=np.float64)
+        scores = np.asarray(policy.score(belief, rng), dtype=np.float64)
     except Exception as error:
         raise _broken(policy, f"raised {error!r}") from error
     if scores.shape != free.shape:
@@ -37,19 +35,15 @@ def scored(
     return scores
 
 
-def _locked(belief: CommitteeBelief) -> CommitteeBelief:
-    """Return the belief with arrays that cannot be written: they are the model's own, and a plug-in is a stranger."""
-    views = {}
-    for name in ("positions", "available", "member_mean", "member_var", "weights", "mean", "std"):
-        views[name] = getattr(belief, name).view()
-        views[name].flags.writeable = False
-    return replace(belief, **views)
-
-
 def _broken(policy: Planner, what: str) -> InvalidInput:
     return InvalidInput(
         Reason.PLUGIN_BROKEN, f"planner '{policy.name}' {what}; choose another policy", field="spec.policy"
     )
+
+
+def chooser_of(policy: Planner) -> str:
+    """Return the name of the policy that made the last scores: one that delegates says whose they are."""
+    return str(getattr(policy, "chosen_by", "")) or policy.name
 
 
 def within(positions: NDArray[np.float64], y: float, x: float, reach: float) -> NDArray[np.bool_]:

@@ -19,8 +19,8 @@ from probescout.core.spectra import Spectrum
 from probescout.core.state import Campaign
 from probescout.runtime.asking import Ask, Asking, Handed
 from probescout.runtime.child import Reply, WorkerFault
+from probescout.runtime.choosing import plan_request
 from probescout.runtime.ledger import Change, Decide
-from probescout.runtime.planning import plan_request
 from probescout.runtime.works import Caller, expectation
 
 T = TypeVar("T")

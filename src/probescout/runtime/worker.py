@@ -21,6 +21,7 @@ from probescout.core.errors import ProbescoutError  # noqa: E402
 from probescout.runtime.framing import pack, read_frames  # noqa: E402
 from probescout.runtime.lifeline import die_with_parent  # noqa: E402
 
+FIT_NICENESS = 10
 Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 _log = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ def campaign_handler() -> Handler:
 
 def fit_handler() -> Handler:
     """Return the handler of a fit process; its import of torch takes seconds and is paid here, once."""
+    # A fit can wait; where cores are few the answers of the campaign workers cannot.
+    os.nice(FIT_NICENESS)
     from probescout.surrogates.fitting import fit
 
     return lambda message: {"result": fit(message["request"])} if message["op"] == "fit" else {}

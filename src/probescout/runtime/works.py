@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probescout.core.admission import Expectation
-from probescout.core.campaign import Instruction, LoadFrame, Reconfigure, Relearn, Rescore
 from probescout.core.clock import Clock
 from probescout.core.events import Event, Leased, Observed, Renewed, Returned, Updated
+from probescout.core.instructions import Instruction, LoadFrame, Reconfigure, Relearn, Rescore
+from probescout.core.jsonable import to_json
 from probescout.core.ports import Receipt
 from probescout.core.specs import CampaignSpec
 from probescout.core.state import Campaign
@@ -131,11 +132,15 @@ async def expectation(seats: Seats, spec: CampaignSpec) -> Expectation:
     """Return what the scalarizer of a spec takes, after building its plug-ins once in a spare worker.
 
     Raises:
-        InvalidInput: A plug-in is unknown or its parameters are wrong.
+        InvalidInput: A plug-in, member or stop rule is unknown, or parameters are wrong.
     """
     reply = await seats.ask(
         "validate",
         scalarizer={"name": spec.scalarizer.name, "params": dict(spec.scalarizer.params)},
         policy={"name": spec.policy.name, "params": dict(spec.policy.params)},
+        members=list(spec.members),
+        is_deep_member_disabled=spec.is_deep_member_disabled,
+        stop_rules=[rule.name for rule in spec.stop_rules],
+        objectives=[to_json(objective) for objective in spec.objectives],
     )
     return Expectation(reply["n_dims"], reply["axis_unit"])

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from probescout.surrogates.belief import mixture
 from probescout.surrogates.incremental import IncrementalGP
 from probescout.surrogates.interval import (
     FLAT,
@@ -20,13 +19,12 @@ from probescout.surrogates.interval import (
     variance_factor,
 )
 from probescout.surrogates.members.definition import Member
+from probescout.surrogates.mixture import mixture
 from probescout.surrogates.noise import Scale
 from probescout.surrogates.scores import NO_SCORE, Score, deep_scores
 from probescout.surrogates.weights import judge_deep, log_normal, point_weights, stack
 
 FloatArray = NDArray[np.float64]
-Selection = slice | NDArray[np.intp]
-EVERYWHERE = slice(None)
 
 
 @dataclass(frozen=True)
@@ -43,35 +41,57 @@ class Assessment:
     """On the SD of the mixture."""
     is_deep_alarmed: bool
 
-    def moments(self, select: Selection = EVERYWHERE) -> tuple[FloatArray, FloatArray]:
-        """Return means and noise-free variances (member, candidate), uncorrected."""
-        return np.stack([gp.mean[select] for gp in self.gps]), np.stack([gp.var[select] for gp in self.gps])
+    def expected_noise(self, scale: Scale, mean: FloatArray) -> FloatArray:
+        """Return the variance of the noise to expect where the mixture's mean is `mean` (any shape), uncorrected."""
+        fitted, trust = self.weights @ np.array([(gp.noise, gp.trust) for gp in self.gps])
+        return np.asarray(fitted + trust * scale.expected_noise(mean))
 
-    def reported(self, scale: Scale, select: Selection = EVERYWHERE) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def _noise(self, scale: Scale, mean: FloatArray) -> FloatArray:
+        """Return the noise variance (member, candidate) that each member expects where the mixture's mean is `mean`."""
+        fitted, trust = np.array([(gp.noise, gp.trust) for gp in self.gps]).T[:, :, None]
+        return np.asarray(fitted + trust * scale.expected_noise(mean))
+
+    def novelty(self, var: FloatArray) -> FloatArray:
+        """Return how unlike everything measured candidates look (candidate,), by the weighted members.
+
+        It is the share of the prior variance, the constant mean left out, that no measured patch explains: 0 is as good
+        as measured, 1 means that nothing like it was measured.
+
+        Args:
+            var: Noise-free variance of each member (member, candidate), uncorrected.
+        """
+        unseen = np.array([gp.kernel.amplitude + gp.constant_variance for gp in self.gps])
+        return np.asarray(np.clip((self.weights / unseen) @ var, 0.0, 1.0))
+
+    def reported(self, scale: Scale, mean: FloatArray, var: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return mean, noise-free SD and predictive SD (candidate,), corrected.
 
         Args:
             scale: Says how much noise to expect beyond the fitted one.
-            select: Candidates.
+            mean: Of each member (member, candidate), uncorrected.
+            var: Noise-free variance of each member (member, candidate), uncorrected.
         """
-        mean, var = self.moments(select)
         factor = np.stack([f(m) for f, m in zip(self.factors, mean, strict=True)])
         centre, latent = mixture(self.weights, mean, factor * var)
-        noise = np.array([gp.noise for gp in self.gps])[:, None] + scale.expected_noise(centre)
+        noise = self._noise(scale, centre)
         _, predictive = mixture(self.weights, mean, factor * (var + noise))
         return centre, self.quantile * np.sqrt(latent), self.quantile * np.sqrt(predictive)
 
-    def score(self, index: int, y: float, scale: Scale) -> Score:
+    def score(self, y: float, scale: Scale, mean: FloatArray, var: FloatArray) -> Score:
         """Score the prediction of a value that was just measured and not yet learnt from.
 
         The noise is what was to be expected, not what the measurement states: that knows the value.
+
+        Args:
+            y: The value, standardised.
+            scale: Says how much noise to expect beyond the fitted one.
+            mean: What each member (member, 1) predicted.
+            var: Its noise-free variance (member, 1).
         """
         if self.gps[0].n < LEAST_N:
             return NO_SCORE
-        at = np.array([index])
-        centre, _, spread = self.reported(scale, at)
-        mean, var = self.moments(at)
-        var = var + np.array([gp.noise for gp in self.gps])[:, None] + scale.expected_noise(centre)
+        centre, _, spread = self.reported(scale, mean, var)
+        var = var + self._noise(scale, centre)
         logs = log_normal(np.array(y), mean[:, 0], var[:, 0])
         is_deep = np.array([m.is_deep for m in self.members])
         shallow = self.weights[~is_deep] / self.weights[~is_deep].sum()
@@ -86,7 +106,6 @@ def assess(
     members: tuple[Member, ...],
     gps: tuple[IncrementalGP, ...],
     y: FloatArray,
-    measured: NDArray[np.intp],
     scores: Sequence[Score],
     *,
     is_constant: bool,
@@ -97,7 +116,6 @@ def assess(
         members: The members.
         gps: Their posteriors.
         y: (n,) standardised values.
-        measured: (n,) candidates measured.
         scores: One per measurement.
         is_constant: Whether all values are the same; nothing is then learnt about weights and intervals.
     """
@@ -108,7 +126,8 @@ def assess(
     if is_constant or len(y) < 2:
         return Assessment(members, gps, weights, tuple(factors), 1.0, False)
 
-    omega = point_weights(np.mean([gps[k].mean for k in shallow], axis=0), measured)
+    known = np.mean([gps[k].at_measured()[0] for k in shallow], axis=0)
+    omega = point_weights(np.mean([gps[k].mean for k in shallow], axis=0), known)
     loo = [gps[k].leave_one_out() for k in shallow]
     loo_mean, loo_var = np.stack([m for m, _ in loo]), np.stack([v for _, v in loo])
     weights[shallow] = stack(y, loo_mean, loo_var, omega)

@@ -14,24 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probescout.core.errors import InvalidInput, Reason
+from probescout.surrogates.doubts import Doubts
 from probescout.surrogates.features import Features
+from probescout.surrogates.measurements import Measurements
 from probescout.surrogates.members.catalogue import DEEP, DEEP_INPUTS, EMBEDDING, can_be_deep, shallow_members
 from probescout.surrogates.members.definition import Hyperparameters, read_hyperparameters
 from probescout.surrogates.model import Model
 from probescout.surrogates.noise import Scale, scale_of
+from probescout.surrogates.warp import Warp
 
-FloatArray = NDArray[np.float64]
-
-STATE_VERSION = 1
 MOST_EMBEDDING_DIMS = 64
 
 
 def fit_request(
     features: Features,
     model: Model,
-    index: NDArray[np.intp],
-    values: FloatArray,
-    variances: FloatArray,
+    data: Measurements,
     *,
     seed: int,
     is_warm: bool,
@@ -42,33 +40,47 @@ def fit_request(
     Args:
         features: Of all candidates.
         model: Whose hyperparameters a warm fit starts from.
-        index: (n,) candidates measured.
-        values: (n,) target units.
-        variances: (n,) squared target units; NaN where unknown.
+        data: All measurements.
         seed: Of the network's start.
         is_warm: Whether there was a fit before.
         use_deep: Whether to fit the deep member.
     """
-    scale = scale_of(values, variances)
     request: dict[str, Any] = {
         "seed": seed,
-        "n_observed": len(index),
-        "scale": scale.to_json(),
-        "members": [m.name for m in model.members if not m.is_deep],
+        "n_observed": len(data),
+        "warp": model.scale.warp.to_json(),
+        "doubts": model.doubts.to_json(),
+        "members": [m.name for m in shallow_members(features.arrays, model.chosen)],
         "warm": {name: hyper.to_json() for name, hyper in model.hyper.items()} if is_warm else {},
-        "observed": {name: array[index] for name, array in features.arrays.items()},
-        "y": scale.standardise(values),
-        "stated_noise": scale.noise(variances),
+        "observed": {name: array[data.index] for name, array in features.arrays.items()},
+        "index": data.index,
+        "values": data.values,
+        "variances": data.variances,
     }
-    if use_deep and can_be_deep(features.arrays):
+    if use_deep and can_be_deep(features.arrays, model.chosen):
         request["candidates"] = {name: features.arrays[name] for name in DEEP_INPUTS}
     return request
 
 
+def found(model: Model) -> dict[str, Any]:
+    """Return scale, doubts and hyperparameters of a model, JSON values only."""
+    return {
+        "scale": model.scale.to_json(),
+        "doubts": model.doubts.to_json(),
+        "members": {name: hyper.to_json() for name, hyper in model.hyper.items()},
+    }
+
+
 def read_fit(
-    features: Features, data: Mapping[str, Any], arrays: Mapping[str, Any]
-) -> tuple[Scale, dict[str, Hyperparameters], dict[str, NDArray[np.float32]]]:
+    features: Features, data: Mapping[str, Any], arrays: Mapping[str, Any], chosen: tuple[str, ...] = ()
+) -> tuple[Scale, dict[str, Hyperparameters], dict[str, NDArray[np.float32]], Doubts]:
     """Check the result of a fit, or hyperparameters from a journal.
+
+    Args:
+        features: Of all candidates.
+        data: "members" (hyperparameters by name), "scale" and "doubts".
+        arrays: Learnt representations by name.
+        chosen: Names of the members that may take part; none: all.
 
     Raises:
         InvalidInput: SHAPE_MISMATCH, NON_FINITE or FIELD_INVALID.
@@ -79,10 +91,10 @@ def read_fit(
     scale = _read_scale(data.get("scale"))
     dims = {name: array.shape[1] for name, array in features.arrays.items()}
     learnt: dict[str, NDArray[np.float32]] = {}
-    if DEEP.name in members and EMBEDDING in arrays:
+    if DEEP.name in members and EMBEDDING in arrays and can_be_deep(features.arrays, chosen):
         learnt[EMBEDDING] = _read_embedding(arrays[EMBEDDING], features.n_candidates)
         dims[EMBEDDING] = learnt[EMBEDDING].shape[1]
-    wanted = [*shallow_members(features.arrays), *([DEEP] if learnt else [])]
+    wanted = [*shallow_members(features.arrays, chosen), *([DEEP] if learnt else [])]
     hyper = {}
     for member in wanted:
         if member.name not in members:
@@ -92,7 +104,30 @@ def read_fit(
                 field=f"members.{member.name}",
             )
         hyper[member.name] = read_hyperparameters(member, dims, members[member.name])
-    return scale, hyper, learnt
+    return scale, hyper, learnt, _read_doubts(data.get("doubts", ()))
+
+
+def scale_without(data: Measurements, doubts: Doubts, warp: Warp) -> Scale:
+    """Return the scale of measurements, doubted ones left out.
+
+    Args:
+        data: All measurements.
+        doubts: Which are doubted.
+        warp: How to bend the axis first.
+    """
+    is_trusted = doubts.of(data.index, data.values) == 0.0
+    if not is_trusted.any():
+        is_trusted[:] = True
+    return scale_of(data.values[is_trusted], data.variances[is_trusted], warp)
+
+
+def _read_doubts(data: Any) -> Doubts:
+    try:
+        return Doubts.from_json(data)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(
+            Reason.FIELD_INVALID, f"the doubts {data!r} are unreadable: {error!r}; fit again", field="doubts"
+        ) from error
 
 
 def _read_scale(data: Any) -> Scale:
@@ -102,11 +137,14 @@ def _read_scale(data: Any) -> Scale:
         raise InvalidInput(
             Reason.FIELD_INVALID, f"the scale {data!r} is unreadable: {error!r}", field="scale"
         ) from error
-    numbers = (scale.mean, scale.sd, scale.typical_variance, scale.variance_slope, *scale.variance_limits)
-    if not all(math.isfinite(v) for v in numbers) or scale.sd <= 0 or scale.typical_variance < 0:
+    numbers = (
+        *(scale.mean, scale.sd, scale.typical_variance, scale.variance_slope, *scale.variance_limits),
+        *(scale.count_variance, scale.typical_value, scale.noise_share, scale.warp.centre, scale.warp.width),
+    )
+    if not all(math.isfinite(v) for v in numbers) or scale.sd <= 0 or scale.warp.width < 0:
         raise InvalidInput(
             Reason.NON_FINITE,
-            f"the scale is {scale}; all numbers must be finite, sd > 0 and the variance >= 0",
+            f"the scale is {scale}; all numbers must be finite, sd > 0 and the width >= 0",
             field="scale",
         )
     return scale
@@ -123,18 +161,3 @@ def _read_embedding(data: Any, n_candidates: int) -> NDArray[np.float32]:
     if not np.isfinite(array).all():
         raise InvalidInput(Reason.NON_FINITE, "the embedding holds NaN or infinity; fit again", field="arrays.deep")
     return array
-
-
-def check_state(state: Mapping[str, Any]) -> None:
-    """Check that a saved state is one of ours.
-
-    Raises:
-        InvalidInput: FIELD_INVALID when its version differs; rebuild from the journal then.
-    """
-    if state.get("version") != STATE_VERSION:
-        raise InvalidInput(
-            Reason.FIELD_INVALID,
-            f"the saved state has version {state.get('version')!r}, this program reads {STATE_VERSION}; rebuild the "
-            "committee from the journal",
-            field="version",
-        )

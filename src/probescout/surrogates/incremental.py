@@ -1,40 +1,47 @@
-"""The posterior of one member over all candidates, kept up to date one measurement at a time.
+"""The posterior of one member over a field of points, kept up to date one measurement at a time.
 
 Rasmussen & Williams 2006, Gaussian Processes for Machine Learning, eqs. 2.23-2.26 (posterior) and 5.10-5.12
-(leave-one-out). With K = L L' the rows V = L^-1 k(X, .) and b = L^-1 y give mean = b'V and var = k(., .) - sum V^2; a
-new measurement appends one row. We keep L^-1 instead of L, which makes the leave-one-out terms cheap to update too.
+(leave-one-out). With K = L L' the rows V = L^-1 k(X, .) and b = L^-1 y give mean = b'V and var = k(., .) - sum V^2; new
+measurements append rows. We keep L^-1 instead of L, which makes the leave-one-out terms cheap to update too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
 
+from probescout.surrogates.kernel import Kernel, Points
 from probescout.surrogates.members.definition import Hyperparameters
 
 FloatArray = NDArray[np.float64]
-CONSTANT_VARIANCE = 1.0
-"""Prior variance of the constant mean: without it a planner that seeks large values biases the mean of everything."""
+Rows = NDArray[np.floating]
 LEAST_VARIANCE = 1e-10
 """Rounding must not leave a variance of zero or below."""
-FIRST_ROWS = 16
+BLOCK_ROWS = 64
+"""Rows of V are kept in blocks of so many: growing must neither copy what is there nor double the memory."""
+FIRST_ROWS = 32
+MANY_POINTS = 64
+AT_A_TIME = 1 << 22
+"""Measurements times points that are worked out together: bounds the memory of a whole frame's posterior."""
+LARGE_BLOCK = 1 << 16
+"""Entries of a covariance block beyond which it is formed in the precision of V."""
 
 
 class IncrementalGP:
     """An exact GP with k = sum_g a_g Matern52_ARD(x_g) + 1 and one noise variance per measurement.
 
-    Everything is in standardised target units. Rows of V are written once and never changed, so views of them taken
-    for a belief stay true after later tells.
+    Everything is in standardised target units. What was measured need not be in the field. Rows of V are written once,
+    and `mean` and `var` are replaced, so that what was taken of them for a belief stays true after later tells.
 
     Example:
         >>> import numpy as np
-        >>> x = np.linspace(0, 1, 5, dtype=np.float32)[:, None]
+        >>> x = np.linspace(0, 1, 5)[:, None]
         >>> gp = IncrementalGP([x], Hyperparameters(((-1.0,),), (0.0,), -2.0))
-        >>> gp.tell(2, 1.0)
+        >>> gp.tell([x[2]], 1.0)
         >>> int(np.argmax(gp.mean))
         2
     """
@@ -45,201 +52,219 @@ class IncrementalGP:
         """Start from the prior.
 
         Args:
-            groups: One array (candidate, dim) per additive term.
-            hyper: Its hyperparameters.
+            groups: One array (point, dim) per additive term: the field.
+            hyper: Hyperparameters.
             dtype: Of V; float32 halves the memory traffic that dominates a tell.
         """
         self._dtype: np.dtype[Any] = np.dtype(dtype)
-        # sqrt(5) of the Matern kernel goes into the coordinates, once.
-        self._scaled = [
-            np.ascontiguousarray(
-                (np.asarray(g, dtype=self._dtype) * (np.sqrt(5.0) / np.exp(np.array(ls)))).T, self._dtype
-            )
-            for g, ls in zip(groups, hyper.log_lengthscale, strict=True)
-        ]
-        self._amplitude = np.exp(np.array(hyper.log_amplitude))
+        self.kernel = Kernel(hyper)
+        self.field = self.kernel.points(groups)
         self.noise = float(np.exp(hyper.log_noise))
         """Fitted noise variance, added to what each measurement states."""
-        self._prior_var = float(self._amplitude.sum()) + CONSTANT_VARIANCE
-        self._n_candidates = self._scaled[0].shape[1]
-        self._clear(FIRST_ROWS)
-
-    def _clear(self, capacity: int) -> None:
-        self._v = np.empty((capacity, self._n_candidates), dtype=self._dtype)
-        self._linv = np.zeros((capacity, capacity))
-        self._b = np.empty(capacity)
-        self._y = np.empty(capacity)
-        self._index = np.empty(capacity, dtype=np.intp)
-        self._precision = np.empty(capacity)
-        self._alpha = np.empty(capacity)
+        self.trust = float(np.exp(hyper.log_stated))
+        """Factor on the noise variances that the measurements state."""
         self.n = 0
         """Measurements so far."""
-        self.mean = np.zeros(self._n_candidates)
-        """(candidate,) posterior mean; replaced, never changed in place."""
-        self.var = np.full(self._n_candidates, self._prior_var)
-        """(candidate,) noise-free posterior variance; replaced, never changed in place."""
+        self.mean = np.zeros(len(self.field))
+        """(point,) posterior mean over the field."""
+        self.var = np.full(len(self.field), self.kernel.variance)
+        """(point,) noise-free posterior variance over the field."""
+        self._x: list[FloatArray] = [np.empty((len(g), FIRST_ROWS)) for g in self.field.groups]
+        self._norms = [np.empty(FIRST_ROWS) for _ in self.field.groups]
+        self._blocks: list[NDArray[Any]] = []
+        self._linv = np.zeros((FIRST_ROWS, FIRST_ROWS))
+        self._columns = {name: np.zeros(FIRST_ROWS) for name in ("b", "y", "noise", "precision", "alpha")}
+
+    def _held(self, name: str) -> FloatArray:
+        return self._columns[name][: self.n]
 
     @property
-    def rows(self) -> NDArray[np.floating]:
-        """V (measurement, candidate)."""
-        return self._v[: self.n]
+    def measured(self) -> Points:
+        """The inputs of the measurements, in the order told."""
+        return Points(tuple(x[:, : self.n] for x in self._x), tuple(s[: self.n] for s in self._norms))
 
-    def kernel_parts(self, j: int) -> NDArray[np.floating]:
-        """Return the terms a_g Matern52(x_j, .) summed over groups (candidate,), without the constant."""
-        total = np.zeros(self._n_candidates, dtype=self._dtype)
-        for scaled, amplitude in zip(self._scaled, self._amplitude, strict=True):
-            difference = scaled - scaled[:, j : j + 1]
-            squared = np.einsum("dc,dc->c", difference, difference)
-            r = np.sqrt(squared)
-            squared *= self._dtype.type(1.0 / 3.0)
-            squared += r
-            squared += self._dtype.type(1.0)
-            np.negative(r, out=r)
-            np.exp(r, out=r)
-            squared *= r
-            squared *= self._dtype.type(amplitude)
-            total += squared
-        return total
+    # Learning
 
-    def kernel_row(self, j: int) -> NDArray[np.floating]:
-        """Return k(x_j, .) (candidate,), noise-free."""
-        row = self.kernel_parts(j)
-        row += self._dtype.type(CONSTANT_VARIANCE)
-        return row
-
-    def tell(self, j: int, y: float, stated_noise: float = 0.0) -> None:
-        """Append a measurement at candidate j; a candidate may be measured again.
+    def tell(self, x: Sequence[NDArray[np.floating]], y: float, stated_noise: float = 0.0) -> None:
+        """Append a measurement; a point may be measured again.
 
         Args:
-            j: Candidate.
+            x: One array (dim,) per additive term.
             y: Standardised value.
             stated_noise: Noise variance that the measurement states, added to the fitted one.
         """
-        n = self.n
-        if n == len(self._b):
-            self._grow()
-        row = self.kernel_row(j)
-        linv = self._linv[:n, :n]
-        l = linv @ row[self._index[:n]].astype(np.float64)  # noqa: E741 (the letter of the formula)
-        d = np.sqrt(max(self._prior_var + self.noise + stated_noise - float(l @ l), 0.5 * self.noise))
-        v = row
-        if n:
-            v -= l.astype(self._dtype) @ self._v[:n]
-        v /= self._dtype.type(d)
-        b = (y - float(l @ self._b[:n])) / d
-        new = np.append(-(l @ linv) / d, 1.0 / d)
-        self._linv[n, : n + 1] = new
-        self._v[n], self._b[n], self._y[n], self._index[n] = v, b, y, j
-        self._precision[n], self._alpha[n] = 0.0, 0.0
-        self._precision[: n + 1] += new * new
-        self._alpha[: n + 1] += new * b
-        self.n = n + 1
-        self.mean = self.mean + b * v
-        self.var = np.maximum(self.var - v * v, LEAST_VARIANCE)
+        self.extend([np.asarray(g)[None] for g in x], np.array([y]), np.array([stated_noise]))
 
-    def rebuild(self, index: NDArray[np.intp], y: FloatArray, stated_noise: FloatArray) -> None:
-        """Forget everything, then condition on measurements (n,) in one go.
+    def extend(
+        self,
+        x: Sequence[NDArray[np.floating]],
+        y: FloatArray,
+        stated_noise: FloatArray,
+        extra_noise: FloatArray | float = 0.0,
+    ) -> None:
+        """Append measurements (p,) in one go; the same as one by one, but for rounding.
+
+        Args:
+            x: One array (p, dim) per additive term.
+            y: Standardised values.
+            stated_noise: Noise variances that the measurements state.
+            extra_noise: Noise variances beyond these, where a measurement is doubted.
 
         Raises:
             LinAlgError: When the kernel matrix is not positive definite; the state before stays.
         """
-        n = len(index)
-        if n == 0:
-            self._clear(FIRST_ROWS)
-            return
-        rows = np.stack([self.kernel_row(int(j)) for j in index])
-        gram = rows[:, index].astype(np.float64)
-        factor = cholesky(0.5 * (gram + gram.T) + np.diag(self.noise + stated_noise), lower=True)
-        linv = solve_triangular(factor, np.eye(n), lower=True)
-        if not np.isfinite(linv).all():
-            raise LinAlgError(f"the kernel matrix of {n} measurements has no finite inverse")
-        self._clear(max(FIRST_ROWS, 2 * n))
-        self.n = n
-        self._v[:n] = solve_triangular(
-            factor.astype(self._dtype), rows, lower=True, overwrite_b=True, check_finite=False
-        )
-        self._linv[:n, :n] = linv
-        self._b[:n] = linv @ y
-        self._y[:n], self._index[:n] = y, index
-        self._precision[:n] = np.einsum("ij,ij->j", linv, linv)
-        self._alpha[:n] = linv.T @ self._b[:n]
-        self.mean = self._b[:n].astype(self._dtype) @ self._v[:n] + np.zeros(self._n_candidates)
-        squares = np.einsum("ij,ij->j", self._v[:n], self._v[:n])
-        self.var = np.maximum(self._prior_var - squares.astype(np.float64), LEAST_VARIANCE)
+        n, p = self.n, len(y)
+        points = self.kernel.points(x)
+        noise = self.noise + self.trust * stated_noise + extra_noise
+        linv = self._linv[:n, :n]
+        left = self.kernel.between(points, self.measured) @ linv.T
+        # One point is as like itself as can be: no kernel is needed to know it.
+        prior = self.kernel.between(points, points) if p > 1 else np.full((1, 1), self.kernel.variance)
+        schur = prior + np.diag(noise) - left @ left.T
+        factor, inverse = _factor(schur, self.noise)
+        new = np.hstack([-(inverse @ left) @ linv, inverse])
+        if not np.isfinite(new).all():
+            raise LinAlgError(f"the kernel matrix of {n + p} measurements has no finite inverse")
+        rows = self._rows_of(points, left, factor)
+        b = inverse @ (y - left @ self._held("b"))
+        self._append(points, new, rows, b, y, noise)
 
-    def restandardise(self, y: FloatArray) -> None:
-        """Replace the values (n,) and keep the positions and noises, which do not depend on them."""
-        n, linv = self.n, self._linv[: self.n, : self.n]
-        self._y[:n] = y
-        self._b[:n] = linv @ y
-        self._alpha[:n] = linv.T @ self._b[:n]
-        self.mean = self._b[:n].astype(self._dtype) @ self._v[:n] + np.zeros(self._n_candidates)
+    def _rows_of(self, points: Points, left: FloatArray, factor: FloatArray) -> Rows:
+        """Return the rows (p, point) that new measurements append to V."""
+        rows = self.kernel.between(points, self.field, self._dtype)
+        start, left = 0, left.astype(self._dtype)
+        for block in self.row_blocks():
+            rows -= left[:, start : start + len(block)] @ block
+            start += len(block)
+        if len(points) == 1:
+            rows /= self._dtype.type(factor[0, 0])
+            return rows
+        return np.asarray(
+            solve_triangular(factor.astype(self._dtype), rows, lower=True, overwrite_b=True, check_finite=False)
+        )
+
+    def _append(
+        self, points: Points, new: FloatArray, rows: Rows, b: FloatArray, y: FloatArray, noise: FloatArray
+    ) -> None:
+        n, end = self.n, self.n + len(y)
+        self._reserve(end)
+        self._linv[n:end, :end] = new
+        for own, group in zip(self._x, points.groups, strict=True):
+            own[:, n:end] = group
+        for own_norm, norm in zip(self._norms, points.norms, strict=True):
+            own_norm[n:end] = norm
+        for name, values in (("b", b), ("y", y), ("noise", noise)):
+            self._columns[name][n:end] = values
+        self._columns["precision"][:end] += np.einsum("ij,ij->j", new, new)
+        self._columns["alpha"][:end] += b @ new
+        self._store(rows)
+        self.n = end
+        if len(y) == 1:
+            row = rows[0]
+            self.mean = self.mean + b[0] * row
+            self.var = np.maximum(self.var - row * row, LEAST_VARIANCE)
+        else:
+            self.mean = self.mean + b.astype(self._dtype) @ rows
+            self.var = np.maximum(self.var - np.einsum("ij,ij->j", rows, rows), LEAST_VARIANCE)
+
+    def _store(self, rows: Rows) -> None:
+        """Keep rows of V, filling the last block first."""
+        at, n = 0, self.n
+        while at < len(rows):
+            used = n % BLOCK_ROWS
+            if used == 0:
+                self._blocks.append(np.empty((BLOCK_ROWS, len(self.field)), dtype=self._dtype))
+            take = min(BLOCK_ROWS - used, len(rows) - at)
+            self._blocks[-1][used : used + take] = rows[at : at + take]
+            at, n = at + take, n + take
+
+    def _reserve(self, n: int) -> None:
+        old = len(self._linv)
+        if n <= old:
+            return
+        # By half, not twice: L^-1 grows with the square.
+        capacity = max(n, old + old // 2)
+        linv = np.zeros((capacity, capacity))
+        linv[:old, :old] = self._linv
+        self._linv = linv
+        more = capacity - old
+        self._x = [np.concatenate([x, np.empty((len(x), more))], axis=1) for x in self._x]
+        self._norms = [np.concatenate([s, np.empty(more)]) for s in self._norms]
+        self._columns = {name: np.concatenate([c, np.zeros(more)]) for name, c in self._columns.items()}
+
+    def row_blocks(self) -> Iterator[Rows]:
+        """Yield V (measurement, point) in blocks of consecutive rows."""
+        for start, block in zip(range(0, self.n, BLOCK_ROWS), self._blocks, strict=True):
+            yield block[: min(BLOCK_ROWS, self.n - start)]
+
+    # Answers
+
+    def at_measured(self) -> tuple[FloatArray, FloatArray]:
+        """Return mean and noise-free variance (n,) where the measurements were made.
+
+        With S the noise variances: mean = y - S K^-1 y and var = s - s^2 diag(K^-1), which cost nothing here.
+        """
+        noise = self._held("noise")
+        mean = self._held("y") - noise * self._held("alpha")
+        return mean, np.maximum(noise - noise * noise * self._held("precision"), LEAST_VARIANCE)
 
     def leave_one_out(self) -> tuple[FloatArray, FloatArray]:
         """Return mean and variance (n,) of each measured value, noise included, given all the others."""
-        precision = self._precision[: self.n]
-        return self._y[: self.n] - self._alpha[: self.n] / precision, 1.0 / precision
+        precision = self._held("precision")
+        return self._held("y") - self._held("alpha") / precision, 1.0 / precision
 
-    def fantasies(self, pending: Sequence[int], given: NDArray[np.floating] | None = None) -> NDArray[np.floating]:
-        """Return rows (pending, candidate) that pending points would append to V, were they measured at their mean.
+    def at(self, points: Points) -> tuple[FloatArray, FloatArray]:
+        """Return mean and noise-free variance (point,) of any points."""
+        if not self.n:
+            return np.zeros(len(points)), np.full(len(points), self.kernel.variance)
+        # Few points are not worth another copy of L^-1.
+        dtype = self._dtype if len(points) >= MANY_POINTS else np.dtype(np.float64)
+        alpha, linv = (a.astype(dtype, copy=False) for a in (self._held("alpha"), self._linv[: self.n, : self.n]))
+        mean, spread = np.empty((2, len(points)))
+        step = max(AT_A_TIME // self.n, MANY_POINTS)
+        for start in range(0, len(points), step):
+            part = slice(start, start + step)
+            known = self.kernel.between(self.measured, points[part] if step < len(points) else points, dtype)
+            v = linv @ known
+            mean[part], spread[part] = alpha @ known, np.einsum("ij,ij->j", v, v)
+        return mean, np.maximum(self.kernel.variance - spread, LEAST_VARIANCE)
 
-        The variance shrinks by the sum of their squares; the mean stays. The state is not touched. (Desautels,
-        Krause & Burdick 2014, "Parallelizing exploration-exploitation tradeoffs", hallucinated observations.)
+    def solved(self, points: Points, dtype: DTypeLike = np.float64) -> NDArray[np.floating]:
+        """Return L^-1 k(X, points) (n, point): what V would hold for them."""
+        linv = self._linv[: self.n, : self.n].astype(dtype, copy=False)
+        return np.asarray(linv @ self.kernel.between(self.measured, points, dtype))
 
-        Args:
-            pending: Candidates, in the order of their leases.
-            given: Rows (first, candidate) already known for the first ones.
-        """
-        rows = np.empty((len(pending), self._n_candidates), dtype=self._dtype)
-        start = 0 if given is None else len(given)
-        if given is not None:
-            rows[:start] = given
-        real = self._v[: self.n]
-        for p in range(start, len(pending)):
-            j = pending[p]
-            l_real, l_fantasy = real[:, j].copy(), rows[:p, j].copy()
-            left = self._prior_var - float(l_real @ l_real) - float(l_fantasy @ l_fantasy)
-            d = np.sqrt(max(left, LEAST_VARIANCE) + self.noise)
-            row = self.kernel_row(j)
-            row -= l_real @ real
-            row -= l_fantasy @ rows[:p]
-            rows[p] = row / self._dtype.type(d)
-        return rows
+    def block_dtype(self, n_entries: int) -> np.dtype[Any]:
+        """Return the precision of a covariance block: large ones are for averages, and single is enough."""
+        return np.dtype(np.float64) if n_entries <= LARGE_BLOCK else self._dtype
 
-    def covariance(self, index: NDArray[np.intp], fantasy: NDArray[np.floating] | None = None) -> FloatArray:
-        """Return the noise-free posterior covariance (m, m) among candidates `index`.
+    def covariance(self, a: Points, b: Points) -> FloatArray:
+        """Return the noise-free posterior covariance (a, b) between two sets of points."""
+        dtype = self.block_dtype(len(a) * len(b))
+        found = self.kernel.between(a, b, dtype)
+        found -= self.solved(a, dtype).T @ self.solved(b, dtype)
+        return found.astype(np.float64)
 
-        Args:
-            index: (m,) candidates.
-            fantasy: Rows (pending, candidate) of `fantasies`.
-        """
-        prior = np.full((len(index), len(index)), CONSTANT_VARIANCE)
-        for scaled, amplitude in zip(self._scaled, self._amplitude, strict=True):
-            x = scaled[:, index].astype(np.float64)
-            squared = np.zeros_like(prior)
-            for coordinate in x:
-                squared += np.subtract.outer(coordinate, coordinate) ** 2
-            r = np.sqrt(squared)
-            prior += amplitude * (1.0 + r + squared / 3.0) * np.exp(-r)
-        for rows in (self._v[: self.n], fantasy):
-            if rows is not None and len(rows):
-                v = rows[:, index].astype(np.float64)
-                prior -= v.T @ v
-        return prior
+    def correlation(self, point: Points) -> FloatArray:
+        """Return the prior correlation (n,) of a point with every measurement, the constant left out."""
+        return np.asarray(self.kernel.varying(point, self.measured)[0] / self.kernel.amplitude, dtype=np.float64)
 
-    def correlation(self, j: int) -> FloatArray:
-        """Return the prior correlation (candidate,) of candidate j with every candidate, the constant left out."""
-        return self.kernel_parts(j).astype(np.float64) / float(self._amplitude.sum())
+    @property
+    def constant_variance(self) -> float:
+        """What is still unknown of the constant mean: the variance left far from everything, less the amplitude."""
+        ones = self._linv[: self.n, : self.n].sum(axis=1)
+        return max(self.kernel.variance - self.kernel.amplitude - float(ones @ ones), 0.0)
 
-    def _grow(self) -> None:
-        n, capacity = self.n, 2 * len(self._b)
-        for name in ("_b", "_y", "_index", "_precision", "_alpha"):
-            old = getattr(self, name)
-            new = np.empty(capacity, dtype=old.dtype)
-            new[:n] = old[:n]
-            setattr(self, name, new)
-        v = np.empty((capacity, self._n_candidates), dtype=self._dtype)
-        v[:n] = self._v[:n]
-        linv = np.zeros((capacity, capacity))
-        linv[:n, :n] = self._linv[:n, :n]
-        self._v, self._linv = v, linv
+
+def _factor(schur: FloatArray, noise: float) -> tuple[FloatArray, FloatArray]:
+    """Return the lower Cholesky factor (p, p) of what is left of the covariance of new measurements, and its inverse.
+
+    Raises:
+        LinAlgError: When it is not positive definite.
+    """
+    if len(schur) == 1:
+        # A single one is at least as uncertain as its noise; half of it guards against rounding alone.
+        factor = np.sqrt(np.maximum(schur, 0.5 * noise))
+        return factor, 1.0 / factor
+    factor = cholesky(0.5 * (schur + schur.T), lower=True)
+    return factor, solve_triangular(factor, np.eye(len(factor)), lower=True)

@@ -31,6 +31,14 @@ class Calibration:
     """Mean squared standardised error; 1 is ideal, NaN when n is 0."""
     is_alarmed: bool
     """Whether the intervals cover too little (n >= 20), or a deep member was shut off for misbehaving."""
+    pit_counts: tuple[int, ...] = ()
+    """Predictions by the probability that they gave to values below the measured one, in 10 equal bins."""
+    pit_ks: float = float("nan")
+    """Kolmogorov-Smirnov distance of these probabilities from an even spread; NaN when n is 0."""
+    is_deep_shut_off: bool = False
+    """Whether a deep member is out of use until it earns its weight back."""
+    coverage50: float = float("nan")
+    """Share of predictions inside their 50 % interval; NaN when n is 0."""
 
 
 @dataclass(frozen=True)

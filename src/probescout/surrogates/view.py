@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probescout.surrogates.assessment import Assessment, assess
-from probescout.surrogates.belief import CommitteeBelief, Posterior, mixture
-from probescout.surrogates.incremental import LEAST_VARIANCE
+from probescout.surrogates.belief import CommitteeBelief, Posterior
+from probescout.surrogates.fantasies import Fantasies
 from probescout.surrogates.model import Model
-from probescout.surrogates.scores import Score
+from probescout.surrogates.noise import Scale
+from probescout.surrogates.scores import Calibration, Score, calibration_of
 
 FloatArray = NDArray[np.float64]
-Rows = list[NDArray[np.floating]]
+Index = NDArray[np.intp]
+TILE = 65_536
+"""Candidates whose exact posterior is worked out at a time: bounds the memory at a megapixel."""
 
 
 class View:
@@ -31,57 +34,73 @@ class View:
         self._model = model
         self._scores = scores
         self._pending: tuple[int, ...] = ()
-        self._rows: Rows | None = None
+        self._fantasies: tuple[Fantasies, ...] = ()
 
     @cached_property
     def assessment(self) -> Assessment:
         """Weights and corrections."""
         model = self._model
-        return assess(
-            model.members, model.gps, model.y, model.measured, self._scores, is_constant=model.scale.is_constant
-        )
+        return assess(model.members, model.gps, model.y, self._scores, is_constant=model.scale.is_constant)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """How well the latest predictions covered what was then measured."""
+        return calibration_of(self._scores, is_deep_alarmed=self.assessment.is_deep_alarmed)
 
     @cached_property
     def posterior(self) -> Posterior:
-        """Mean and calibrated SDs (candidate,) in target units."""
+        """Mean and calibrated SDs (candidate,) of every candidate in target units; exact, in tiles."""
+        n = self._model.features.n_candidates
+        out = np.empty((4, n))
+        for start in range(0, n, TILE):
+            part = np.arange(start, min(start + TILE, n))
+            out[:, part] = self.describe(part)
+        return Posterior(*out)
+
+    def reported(self, candidates: Index) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return mean, calibrated SD and calibrated predictive SD (m,) of candidates (m,), in target units."""
         scale = self._model.scale
-        mean, std, predictive = self.assessment.reported(scale)
-        return Posterior(scale.mean + scale.sd * mean, scale.sd * std, scale.sd * predictive)
+        return _in_target_units(scale, *self.assessment.reported(scale, *self._model.moments(candidates)))
 
     def predict(self, index: int) -> tuple[float, float, float]:
         """Return mean, calibrated SD and calibrated predictive SD of one candidate, in target units."""
-        scale = self._model.scale
-        found = self.assessment.reported(scale, np.array([index]))
-        mean, std, predictive = (float(a[0]) for a in found)
-        return scale.mean + scale.sd * mean, scale.sd * std, scale.sd * predictive
+        mean, std, predictive = (float(a[0]) for a in self.reported(np.array([index])))
+        return mean, std, predictive
 
-    def belief(self, available: NDArray[np.bool_], pending: tuple[int, ...]) -> CommitteeBelief:
-        """Return what a planner sees, pending points conditioned on."""
-        model, scale = self._model, self._model.scale
-        rows = self._fantasies(pending)
-        mean, var = self.assessment.moments()
-        if pending:
-            for k, fantasy in enumerate(rows):
-                var[k] -= np.einsum("pc,pc->c", fantasy, fantasy)
-            np.maximum(var, LEAST_VARIANCE, out=var)
-        mean *= scale.sd
-        mean += scale.mean
-        var *= scale.sd * scale.sd
-        centre, spread = mixture(self.assessment.weights, mean, var)
+    def score(self, index: int, y: float) -> Score:
+        """Score the prediction of a standardised value that was just measured and not yet learnt from."""
+        return self.assessment.score(y, self._model.scale, *self._model.moments(np.array([index])))
+
+    def describe(self, candidates: Index) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Return mean, calibrated SD and predictive SD, in target units, and novelty (m,) of candidates (m,)."""
+        scale, moments = self._model.scale, self._model.moments(candidates)
+        novelty = self.assessment.novelty(moments[1])
+        return *_in_target_units(scale, *self.assessment.reported(scale, *moments)), novelty
+
+    def belief(
+        self, available: NDArray[np.bool_], pending: tuple[int, ...], also: Index | None, *, has_field: bool
+    ) -> CommitteeBelief:
+        """Return what a planner sees, pending points conditioned on.
+
+        Args:
+            available: (candidate,) of the whole frame, where a suggestion may be made.
+            pending: Candidates leased, oldest first.
+            also: Candidates (m,) beyond those of the field.
+            has_field: Whether the candidates of the field are among what is seen; they come first.
+        """
+        field = self._model.field
+        rest = np.empty(0, dtype=np.intp) if also is None else np.asarray(also, dtype=np.intp)
+        parts = [field.candidates, rest] if has_field else [rest]
+        candidates = np.concatenate(parts) if len(rest) else parts[0]
+        is_whole = has_field and field.is_whole and not len(rest)
         return CommitteeBelief(
-            positions=model.features.positions,
-            shape=model.features.shape,
-            available=np.asarray(available, dtype=np.bool_),
-            member_mean=mean,
-            member_var=var,
-            weights=self.assessment.weights,
-            mean=centre,
-            std=np.sqrt(spread),
-            incumbent=float(centre[model.measured].max()) if len(model.measured) else float("-inf"),
-            n_observed=len(model.measured),
-            scale=scale.sd,
-            gps=model.gps,
-            fantasies=rows,
+            model=self._model,
+            assessment=self.assessment,
+            fantasies=self._pending_rows(pending),
+            candidates=candidates,
+            n_field=len(field) if has_field else 0,
+            calibration=self.calibration,
+            available=np.array(available, dtype=np.bool_)[candidates] if not is_whole else np.array(available, bool),
         )
 
     def explain(self, index: int, values: FloatArray) -> dict[str, Any]:
@@ -91,41 +110,56 @@ class View:
             index: Candidate.
             values: (n,) measured, target units.
         """
-        mean, std, predictive = self.predict(index)
-        found = {"mean": mean, "std": std, "predictive_std": predictive}
-        return {**found, "members": self._opinions(index), "nearest": self._nearest(index, values)}
+        mean, std, predictive, novelty = (float(a[0]) for a in self.describe(np.array([index])))
+        return {
+            "mean": mean,
+            "std": std,
+            "predictive_std": predictive,
+            "novelty": novelty,
+            "members": self._opinions(index),
+            "nearest": self._nearest(index, values),
+        }
 
     def _opinions(self, index: int) -> list[dict[str, Any]]:
-        mean, var = self.assessment.moments(np.array([index]))
-        scale = self._model.scale
+        mean, var = self._model.scale.moments(*self._model.moments(np.array([index])))
         return [
             {
                 "name": member.name,
                 "weight": float(weight),
-                "mean": scale.mean + scale.sd * float(m[0]),
-                "std": scale.sd * float(np.sqrt(v[0])),
+                "mean": float(m[0]),
+                "std": float(np.sqrt(v[0])),
             }
             for member, weight, m, v in zip(self._model.members, self.assessment.weights, mean, var, strict=True)
         ]
 
     def _nearest(self, index: int, values: FloatArray, n_most: int = 5) -> list[dict[str, Any]]:
-        measured = self._model.measured
-        each = np.stack([gp.correlation(index)[measured] for gp in self._model.gps])
-        correlation = self.assessment.weights @ each
+        model = self._model
+        at = np.array([index])
+        each = [gp.correlation(model.points(k, at)) for k, gp in enumerate(model.gps)]
+        correlation = self.assessment.weights @ np.stack(each)
         return [
-            {"index": int(measured[i]), "value": float(values[i]), "correlation": float(correlation[i])}
+            {"index": int(model.measured[i]), "value": float(values[i]), "correlation": float(correlation[i])}
             for i in np.argsort(-correlation, kind="stable")[:n_most]
         ]
 
-    def _fantasies(self, pending: tuple[int, ...]) -> Rows:
+    def _pending_rows(self, pending: tuple[int, ...]) -> tuple[Fantasies, ...]:
         """Return the rows of pending points per member, reusing those of the same first ones."""
+        if not self._fantasies:
+            self._fantasies = tuple(Fantasies.none(gp) for gp in self._model.gps)
         n_same = 0
         while n_same < min(len(self._pending), len(pending)) and self._pending[n_same] == pending[n_same]:
             n_same += 1
-        if self._rows is None:
-            self._rows = [gp.fantasies(pending) for gp in self._model.gps]
-        elif pending != self._pending:
-            old = zip(self._model.gps, self._rows, strict=True)
-            self._rows = [gp.fantasies(pending, rows[:n_same]) for gp, rows in old]
-        self._pending = pending
-        return self._rows
+        found = [known.first(n_same) for known in self._fantasies]
+        for index in pending[n_same:]:
+            found = [f.and_one(self._model.points(k, np.array([index]))) for k, f in enumerate(found)]
+        self._pending, self._fantasies = pending, tuple(found)
+        return self._fantasies
+
+
+def _in_target_units(
+    scale: Scale, mean: FloatArray, std: FloatArray, predictive: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return mean, SD and predictive SD in target units, from standardised ones (any shape)."""
+    centre, var = scale.moments(mean, std * std)
+    _, predictive_var = scale.moments(mean, predictive * predictive)
+    return centre, np.sqrt(var), np.sqrt(predictive_var)

@@ -37,20 +37,22 @@ def log_normal(y: FloatArray, mean: FloatArray, var: FloatArray) -> FloatArray:
     return np.asarray(-0.5 * ((y - mean) ** 2 / var + np.log(var) + LOG_2PI))
 
 
-def point_weights(field_mean: FloatArray, measured: NDArray[np.intp]) -> FloatArray:
+def point_weights(field_mean: FloatArray, measured_mean: FloatArray) -> FloatArray:
     """Return the importance weights (n,) of measurements, which sum to n.
 
     Args:
-        field_mean: (candidate,) predicted mean.
-        measured: (n,) candidates measured.
+        field_mean: (candidate,) predicted mean, over an even sample of the candidates.
+        measured_mean: (n,) predicted mean where the measurements were made.
     """
-    n = len(measured)
+    n = len(measured_mean)
     low, high = float(field_mean.min()), float(field_mean.max())
     if n == 0 or not high - low > 1e-12:
         return np.ones(n)
-    bins = np.minimum((field_mean - low) * (N_BINS / (high - low)), N_BINS - 1).astype(np.intp)
-    of_data = bins[measured]
-    field_share = np.bincount(bins, minlength=N_BINS) / len(field_mean)
+    of_field, of_data = (
+        np.clip((mean - low) * (N_BINS / (high - low)), 0, N_BINS - 1).astype(np.intp)
+        for mean in (field_mean, measured_mean)
+    )
+    field_share = np.bincount(of_field, minlength=N_BINS) / len(field_mean)
     data_share = np.bincount(of_data, minlength=N_BINS) / n
     weights = np.clip(field_share[of_data] / data_share[of_data], *WEIGHT_LIMITS)
     return np.asarray(weights * (n / weights.sum()))

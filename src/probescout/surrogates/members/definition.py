@@ -17,6 +17,8 @@ BOX = 4.0
 """Hyperparameters stay within so many prior SD; without it L-BFGS overflowed."""
 LOG_NOISE = (-2.0, 1.5)
 """Prior mean and SD of the log noise variance, in standardised units."""
+LOG_STATED = (0.0, 1.0)
+"""Prior mean and SD of the log factor on the noise variances that the measurements state."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Hyperparameters:
     """One per group: log variance."""
     log_noise: float
     """Log noise variance beyond what the measurements state."""
+    log_stated: float = 0.0
+    """Log factor on the noise variances that the measurements state."""
 
     def to_json(self) -> dict[str, Any]:
         """Return lists and numbers only."""
@@ -63,6 +67,7 @@ class Hyperparameters:
             "log_lengthscale": [list(group) for group in self.log_lengthscale],
             "log_amplitude": list(self.log_amplitude),
             "log_noise": self.log_noise,
+            "log_stated": self.log_stated,
         }
 
 
@@ -93,6 +98,8 @@ def read_hyperparameters(member: Member, dims: Mapping[str, int], data: Mapping[
             tuple(tuple(float(v) for v in group) for group in data["log_lengthscale"]),
             tuple(float(v) for v in data["log_amplitude"]),
             float(data["log_noise"]),
+            # Journals of the first version believed every claim.
+            float(data.get("log_stated", 0.0)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidInput(
@@ -112,7 +119,7 @@ def read_hyperparameters(member: Member, dims: Mapping[str, int], data: Mapping[
 
 
 def _check_box(member: Member, found: Hyperparameters, field: str) -> None:
-    checks = [(np.array([found.log_noise]), LOG_NOISE)]
+    checks = [(np.array([found.log_noise]), LOG_NOISE), (np.array([found.log_stated]), LOG_STATED)]
     for group, lengthscale, amplitude in zip(member.groups, found.log_lengthscale, found.log_amplitude, strict=True):
         checks += [(np.array(lengthscale), group.log_lengthscale), (np.array([amplitude]), group.log_amplitude)]
     for values, (mean, sd) in checks:

@@ -14,7 +14,7 @@ from gpytorch.likelihoods import FixedNoiseGaussianLikelihood
 from gpytorch.priors import NormalPrior
 from numpy.typing import NDArray
 
-from probescout.surrogates.incremental import CONSTANT_VARIANCE
+from probescout.surrogates.kernel import CONSTANT_VARIANCE
 from probescout.surrogates.members.definition import BOX, LOG_NOISE, Group, Hyperparameters, Member
 
 FloatArray = NDArray[np.float64]

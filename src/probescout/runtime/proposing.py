@@ -1,0 +1,243 @@
+"""Finds the points that a policy likes best: over a whole small frame, from coarse to fine on a large one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probescout.core.errors import InvalidInput
+from probescout.core.ports import Planner
+from probescout.core.specs import CampaignSpec
+from probescout.runtime.further import Further
+from probescout.runtime.picking import best_of, chooser_of, scored, spares_of, within
+from probescout.runtime.situation import advice, situated
+from probescout.surrogates.belief import CommitteeBelief
+from probescout.surrogates.committee import Committee
+from probescout.surrogates.field import near, spacing
+
+FloatArray = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Index = NDArray[np.intp]
+At = tuple[float, float] | None
+
+FINE_SHARE = 64
+"""One candidate in so many of the frame is looked at exactly, beside those that are kept up to date."""
+LEAST_FINE, MOST_FINE = 1_024, 8_192
+FINE_WORK = 1 << 29
+"""Candidates looked at exactly, times measurements squared: with more data there are fewer of them."""
+FRESH_PART = 4
+"""Of the candidates looked at exactly, one in so many is drawn from anywhere: what the field missed can be found."""
+NOT_A_NUMBER = float("nan")
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a policy says of the candidates that it was shown."""
+
+    belief: CommitteeBelief
+    scores: FloatArray
+    """(candidate,) of the belief; -inf where none may be proposed."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that planning needs to know."""
+
+    committee: Committee
+    policy: Planner
+    spec: CampaignSpec
+    positions: FloatArray
+    """(candidate, dim) fractional."""
+    further: Further
+    """The models of further targets."""
+    is_cold: bool = False
+    """Whether no two different values were seen."""
+
+    @property
+    def sign(self) -> float:
+        """-1 where the campaign minimises: then the committee knows the targets negated."""
+        return -1.0 if self.spec.is_minimizing else 1.0
+
+    def rng(self, ordinal: int) -> np.random.Generator:
+        """Return the generator of the suggestion with that ordinal number."""
+        return np.random.default_rng([self.spec.seed, 2, ordinal])
+
+    def situated(self, belief: CommitteeBelief, free: Mask, pending: Sequence[int], at: At) -> CommitteeBelief:
+        """Return a belief that knows what only the campaign knows: costs, budget, further targets."""
+        further = self.further.beliefs(belief, free, pending)
+        return situated(belief, self.spec, at, self.committee.calibration(), further)
+
+
+def propose(scene: Scene, free: Mask, message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return "picks" and "spares", rows that describe candidates, and "advice"; nothing when none may be proposed.
+
+    Args:
+        scene: What is known.
+        free: (candidate,) where a suggestion may be made; not changed.
+        message: "count", "pending", "ordinal", "near" ([y, x, reach] or None) and "at" ([y, x] or None).
+
+    Raises:
+        InvalidInput: PLUGIN_BROKEN when the policy is of no use.
+    """
+    free = free.copy()
+    pending = [int(c) for c in message["pending"]]
+    reach, at = message.get("near"), at_of(message)
+    reachable = free if reach is None else free & within(scene.positions, *reach)
+    picks: list[dict[str, Any]] = []
+    told: list[dict[str, Any]] = []
+    seen: Look | None = None
+    for i in range(int(message["count"])):
+        if not reachable.any():
+            break
+        rng = scene.rng(int(message["ordinal"]) + i)
+        seen = look(scene, reachable, pending, at, rng)
+        if i == 0 and not scene.is_cold and scene.spec.stop_rules:
+            told = advice(scene.spec.stop_rules, seen.belief.over(free[seen.belief.candidates]))
+        index = best_of(seen.scores, rng)
+        candidate = int(seen.belief.candidates[index])
+        picks.append({**described(scene, seen, [index])[0], **split(scene, seen, index)})
+        pending.append(candidate)
+        free[candidate] = False
+        # One client's steps are chained: the next point must be within reach of this one.
+        at = (float(scene.positions[candidate, 0]), float(scene.positions[candidate, 1]))
+        reachable = free if reach is None else free & within(scene.positions, *at, reach[2])
+    if seen is None:
+        return {}
+    kept = spares_of(seen.scores, free[seen.belief.candidates], seen.belief.positions)
+    return {"picks": picks, "spares": described(scene, seen, kept), "advice": told}
+
+
+def at_of(message: Mapping[str, Any]) -> At:
+    """Return where the client's probe was last, fractional (y, x); None: unknown."""
+    return (float(message["at"][0]), float(message["at"][1])) if message.get("at") else None
+
+
+def look(scene: Scene, free: Mask, pending: list[int], at: At, rng: np.random.Generator) -> Look:
+    """Return what the policy says of the candidates that may be proposed, or of the most promising of a large frame.
+
+    Args:
+        scene: What is known.
+        free: (candidate,) where a suggestion may be made.
+        pending: Candidates leased, oldest first.
+        at: Where the client's probe was last.
+        rng: Of this suggestion.
+
+    Raises:
+        InvalidInput: PLUGIN_BROKEN when the policy is of no use.
+    """
+    committee = scene.committee
+
+    def scored_over(also: Index | None, *, has_field: bool = True) -> Look:
+        belief = committee.belief(free, pending, also=also, has_field=has_field)
+        belief = scene.situated(belief, free, pending, at)
+        return Look(belief, scored(scene.policy, belief, belief.available, rng))
+
+    if committee.field.is_whole:
+        return scored_over(None)
+    if not scene.policy.needs_model:
+        # It goes by positions, of which it must see all; the model is only worked out if it asks.
+        return scored_over(np.arange(len(free)), has_field=False)
+    before = rng.bit_generator.state
+    n_fine = _n_fine(len(free), committee.n_observed)
+    centres = np.empty(0, dtype=np.intp)
+    if free[committee.field.candidates].any():
+        coarse = scored_over(None)
+        best = np.argsort(-coarse.scores, kind="stable")[:n_fine]
+        centres = coarse.belief.candidates[best[np.isfinite(coarse.scores[best])]]
+    also = _closer(committee, centres, free, n_fine, rng)
+    # The same draws again: what is fine must differ from what was coarse by the candidates only.
+    rng.bit_generator.state = before
+    return scored_over(also)
+
+
+def look_at(scene: Scene, candidate: int, at: At) -> Look | None:
+    """Return what the policy says of one candidate alone, free or not; None where it cannot be asked."""
+    if scene.is_cold or not scene.policy.needs_model:
+        return None
+    free = np.ones(len(scene.positions), dtype=bool)
+    belief = scene.committee.belief(free, also=np.array([candidate]), has_field=False)
+    belief = scene.situated(belief, free, (), at)
+    try:
+        return Look(belief, scored(scene.policy, belief, belief.available, np.random.default_rng(0)))
+    except InvalidInput:
+        # It needs more than one candidate to look at.
+        return None
+
+
+def _n_fine(n_candidates: int, n_observed: int) -> int:
+    by_size = int(np.clip(n_candidates // FINE_SHARE, LEAST_FINE, MOST_FINE))
+    return int(min(by_size, max(FINE_WORK // max(n_observed, 1) ** 2, 64)))
+
+
+def _closer(committee: Committee, centres: Index, reachable: Mask, n_most: int, rng: np.random.Generator) -> Index:
+    """Return candidates to look at exactly: around the best of the field, and some from anywhere."""
+    field, shape = committee.field, committee.features.shape
+    if np.count_nonzero(reachable) <= n_most:
+        found = np.flatnonzero(reachable)
+        return found[field.places(found) < 0]
+    around = np.empty(0, dtype=np.intp)
+    if shape is not None and len(centres):
+        side = spacing(shape, committee.n_allowed, len(field))
+        most = n_most - n_most // FRESH_PART
+        n_centres = 1 + 4 * most // (2 * side + 1) ** 2
+        around = near(centres[:n_centres], shape, side, reachable, 2 * most)
+        around = around[field.places(around) < 0][:most]
+    fresh = rng.integers(len(reachable), size=4 * n_most)
+    fresh = fresh[reachable[fresh]]
+    if len(fresh) < n_most:
+        fresh = rng.choice(np.flatnonzero(reachable), n_most)
+    fresh = fresh[: n_most - len(around)]
+    fresh = fresh[field.places(fresh) < 0]
+    return np.unique(np.concatenate([around, fresh]))
+
+
+def described(scene: Scene, seen: Look, places: list[int]) -> list[dict[str, Any]]:
+    """Return rows that describe candidates of a look, for people and for the journal."""
+    candidates = seen.belief.candidates[np.asarray(places, dtype=np.intp)]
+    names = ("mean", "std", "predictive_std", "novelty")
+    told = [np.full(len(places), NOT_A_NUMBER)] * 4
+    if not scene.is_cold and len(places):
+        told = list(scene.committee.describe(candidates))
+        told[0] = scene.sign * told[0]
+    by = chooser_of(scene.policy)
+    return [
+        {
+            "candidate": int(candidate),
+            "acquisition": float(seen.scores[place]),
+            "chosen_by": by,
+            **{name: float(values[i]) for name, values in zip(names, told, strict=True)},
+        }
+        for i, (place, candidate) in enumerate(zip(places, candidates, strict=True))
+    ]
+
+
+def split(scene: Scene, seen: Look, index: int) -> dict[str, float]:
+    """Return which part of a score is due to the mean ("exploit") and which to the uncertainty ("explore").
+
+    The first is the score that the candidate would have were its mean known to be right. NaN for a policy that does not
+    score each candidate by itself, or goes by positions: its score has no such parts.
+
+    Args:
+        scene: What is known.
+        seen: A look at the candidate and others.
+        index: Where it stands among them.
+    """
+    unknown = {"exploit": NOT_A_NUMBER, "explore": NOT_A_NUMBER}
+    if not scene.policy.needs_model or scene.is_cold or not np.isfinite(seen.scores[index]):
+        return unknown
+    belief = seen.belief.only(index)
+    try:
+        alone, certain = (
+            float(scored(scene.policy, b, b.available, np.random.default_rng(0))[0]) for b in (belief, belief.certain())
+        )
+    except InvalidInput:
+        # It needs more than one candidate to look at.
+        return unknown
+    acquisition = float(seen.scores[index])
+    if not np.isclose(alone, acquisition, rtol=1e-3, atol=0.0):
+        return unknown
+    return {"exploit": certain, "explore": acquisition - certain}

@@ -1,0 +1,121 @@
+"""All shallow members fitted on one axis, and what each measurement says about the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from probescout.surrogates.doubts import doubted, supported
+from probescout.surrogates.members.definition import Hyperparameters, Member, defaults
+from probescout.surrogates.members.posterior_mode import Problem
+from probescout.surrogates.mixture import mixture
+from probescout.surrogates.noise import Scale, is_constant, scale_of
+from probescout.surrogates.warp import Warp
+from probescout.surrogates.weights import log_normal, stack
+
+FloatArray = NDArray[np.float64]
+
+FIRST_EVALUATIONS = 60
+WARM_EVALUATIONS = 15
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be fitted."""
+
+    members: tuple[Member, ...]
+    observed: dict[str, NDArray[np.floating]]
+    """Feature -> (n, dim)."""
+    index: NDArray[np.intp]
+    """(n,) candidates."""
+    values: FloatArray
+    """(n,) target units."""
+    variances: FloatArray
+    """(n,) squared target units; NaN where unknown."""
+    start: dict[str, Hyperparameters]
+    """Where to start, by member; one that is missing starts at the prior modes."""
+
+    @property
+    def dims(self) -> dict[str, int]:
+        """Number of dimensions per feature."""
+        return {name: array.shape[1] for name, array in self.observed.items()}
+
+    def scale(self, warp: Warp, extra: FloatArray) -> Scale:
+        """Return the scale of the measurements that are not doubted.
+
+        Args:
+            warp: The bend of the axis.
+            extra: (n,) noise of doubted measurements.
+        """
+        is_trusted = extra == 0.0
+        if is_constant(self.values[is_trusted]):
+            is_trusted[:] = True
+        return scale_of(self.values[is_trusted], self.variances[is_trusted], warp)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The members as fitted on one axis."""
+
+    scale: Scale
+    y: FloatArray
+    """(n,) standardised."""
+    stated: FloatArray
+    """(n,) stated noise, standardised."""
+    extra: FloatArray
+    """(n,) noise of doubted measurements, standardised."""
+    hyper: dict[str, Hyperparameters]
+    objective: dict[str, float]
+    """Log posterior per measurement, by member."""
+    evidence: float
+    """Log density of the values in target units, each given all others, doubted ones left out."""
+    doubts: FloatArray
+    """(n,) the noise that doubted measurements should get."""
+
+
+def attempt(task: Task, warp: Warp, extra: FloatArray) -> Trial:
+    """Fit all members on one axis.
+
+    Args:
+        task: What to fit.
+        warp: The bend of the axis.
+        extra: (n,) noise of doubted measurements, standardised.
+    """
+    scale = task.scale(warp, extra)
+    y, stated = scale.standardise(task.values), scale.noise(task.values, task.variances)
+    hyper, objective, explained = {}, {}, []
+    for member in task.members:
+        problem = Problem(member, task.observed, y, stated, extra)
+        start = task.start.get(member.name)
+        n_evaluations = WARM_EVALUATIONS if start else FIRST_EVALUATIONS
+        found, value = problem.maximise(start or defaults(member, task.dims), n_evaluations)
+        hyper[member.name], objective[member.name] = found, value
+    mean, variance, noise = _left_out(task, hyper, y, stated, extra)
+    for member, v, s in zip(task.members, variance, noise, strict=True):
+        explained.append(1.0 - (v - s) / np.exp(hyper[member.name].log_amplitude).sum())
+    weights = stack(y, mean, variance, np.ones(len(y)))
+    centre, spread = mixture(weights, mean, variance)
+    density = logsumexp(log_normal(y, mean, variance), axis=0, b=weights[:, None])
+    doubts = doubted(y - centre, spread - extra, weights @ np.array(explained))
+    if (extra > 0.0).any() and (doubts > 0.0).any():
+        # Doubted ones must not speak against each other unheard: neighbours that agree are a hot spot.
+        mean, variance, _ = _left_out(task, hyper, y, stated, np.where(doubts > 0.0, 0.0, extra))
+        centre, spread = mixture(weights, mean, variance)
+        doubts = np.where(supported(y - centre, spread), 0.0, doubts)
+    jacobian = np.log(warp.slope(task.values) / scale.sd)
+    evidence = float((density + jacobian)[extra == 0.0].sum())
+    return Trial(scale, y, stated, extra, hyper, objective, evidence, doubts)
+
+
+def _left_out(
+    task: Task, hyper: dict[str, Hyperparameters], y: FloatArray, stated: FloatArray, extra: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return leave-one-out means and variances and the noise variances, each (member, n)."""
+    found = [
+        Problem(member, task.observed, y, stated, extra).leave_one_out(hyper[member.name]) for member in task.members
+    ]
+    mean, variance, noise = np.array(found).swapaxes(0, 1)
+    return mean, variance, noise
