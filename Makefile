@@ -28,7 +28,7 @@ PROTOC = $(abspath $(PROTO_VENV))/bin/python -m grpc_tools.protoc -I $(WIRE)=../
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check proto proto-check docs bench-latency client-wheel client-sweep clean
+.PHONY: help install demo test check proto proto-check docs bench-latency bench-quality bench-peers bench-tables client-wheel client-sweep clean
 
 help: ## list the chores
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name what; do \
@@ -84,8 +84,21 @@ proto-check: $(PROTO_INSTALLED) ## fail when regenerating the stubs would change
 docs: $(INSTALLED) ## rewrite docs/reference from the plug-ins and the contract
 	$(BIN)/python docs/build_reference.py
 
-bench-latency: $(INSTALLED) ## time Step and health on a real server, as JSON
-	$(BIN)/python -m benchmarks.latency
+# SIZES=64,256 and OBSERVATIONS=200 choose; PEERS=none leaves AtomAI out. docs/benchmarks says what is measured.
+bench-latency: $(INSTALLED) ## time Steps on a real server, and one of AtomAI, as JSON
+	@$(BIN)/python -m benchmarks.latency --sizes "$(SIZES)" --observations $(or $(OBSERVATIONS),200) --peers "$(PEERS)"
+
+# ARMS=random,probescout_ei SEEDS=3 BUDGET=50 PROCESSES=2 choose, CASES is a folder of neutral-format files or names of
+# cases, PEERS=none leaves the peers out. Hours with nothing chosen; call it again to go on after an interruption.
+bench-quality: $(INSTALLED) ## plan every case by every arm and score it, as JSON
+	@$(BIN)/python -m benchmarks.quality --arms "$(ARMS)" --seeds "$(SEEDS)" --budget "$(BUDGET)" --cases "$(CASES)" \
+		--peers "$(PEERS)" --processes $(or $(PROCESSES),2)
+
+bench-peers: $(INSTALLED) ## run AtomAI, GPax and gpCAM in environments of their own; hours, resumable
+	$(BIN)/python -m benchmarks.peers.jobs $(PEERS:%=--peers %) --torch-index "$(TORCH_INDEX)"
+
+bench-tables: $(INSTALLED) ## write docs/benchmarks from the latest results
+	$(BIN)/python -m benchmarks.tables
 
 client-wheel: $(INSTALLED) ## build the client wheel, install it alone, talk to a live server
 	$(BIN)/python tests/wire/check_client_wheel.py

@@ -1,0 +1,1 @@
+"""Other planners on our cases, each in an environment of its own."""

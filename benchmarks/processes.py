@@ -1,0 +1,77 @@
+"""What the processes of a local server do, read from /proc: memory, and whether a fit is under way. Linux only."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+POLL_S = 0.01
+IDLE_S = 0.1
+"""A fit pauses for less than this between two of its parts."""
+
+
+def children(pid: int) -> dict[int, str]:
+    """Return the role of each child of a server: "campaign" or "fit"."""
+    found = {}
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
+        words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+        found[int(child)] = words[3].decode() if len(words) > 3 else ""
+    return found
+
+
+def resident_mib(pid: int) -> dict[str, float]:
+    """Return the resident memory of a server by process, MiB.
+
+    Of the campaign workers, the largest holds the model and the other is the spare one that waits for a campaign.
+    """
+    roles = children(pid)
+    workers = sorted((_rss_mib(child) for child, role in roles.items() if role == "campaign"), reverse=True)
+    fits = [_rss_mib(child) for child, role in roles.items() if role == "fit"]
+    found = {"front": _rss_mib(pid), "worker": workers[0] if workers else 0.0, "fit": max(fits, default=0.0)}
+    found["spare"] = workers[1] if len(workers) > 1 else 0.0
+    found["front_and_worker"] = round(found["front"] + found["worker"], 1)
+    return found
+
+
+def _rss_mib(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmRSS:"):
+            return round(int(line.split()[1]) / 1024, 1)
+    return 0.0
+
+
+class FitClock:
+    """The processor time of a server's fit process, which does nothing but fit."""
+
+    def __init__(self, pid: int) -> None:
+        """Find the fit process of the server."""
+        self._server = pid
+        self._pause = threading.Event()
+
+    def seconds(self) -> float:
+        """Return the processor time that it has used so far; one that died and was replaced begins anew."""
+        pids = [child for child, role in children(self._server).items() if role == "fit"]
+        return sum(_cpu_s(pid) for pid in pids)
+
+    def wait_idle(self, patience_s: float = 300.0) -> bool:
+        """Wait until no fit is under way; return whether that came before the patience ended."""
+        waited = quiet = 0.0
+        before = self.seconds()
+        while quiet < IDLE_S and waited < patience_s:
+            self._pause.wait(POLL_S)
+            now = self.seconds()
+            # Its event loop alone takes microseconds.
+            quiet = quiet + POLL_S if now - before < 0.05 * POLL_S else 0.0
+            before, waited = now, waited + POLL_S
+        return quiet >= IDLE_S
+
+
+def _cpu_s(pid: int) -> float:
+    total = 0
+    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        try:
+            total += int(path.read_text(encoding="ascii").split()[0])
+        except (FileNotFoundError, ProcessLookupError):
+            # The thread ended between listing and reading.
+            continue
+    return total * 1e-9
