@@ -170,8 +170,11 @@ def test_a_restart_continues_with_the_same_next_point(make_server: Callable[...,
         shown = server.call("Preview", pb.PreviewRequest(campaign=campaign, count=3))
     server.kill()
     server = make_server("data")
+    # The maps come when the model is loaded, however busy the computer is; a suggestion would come without it.
+    server.call("GetMaps", pb.GetMapsRequest(campaign=campaign))
     again = server.call("Preview", pb.PreviewRequest(campaign=campaign, count=3))
     assert again.version.model_version == shown.version.model_version
+    assert not again.degraded_reasons
     assert [p.candidate for p in again.suggestions] == [p.candidate for p in shown.suggestions]
     assert [p.source for p in again.suggestions] == [pb.SUGGESTION_SOURCE_PLANNER] * 3
     for a, b in zip(again.suggestions, shown.suggestions, strict=True):

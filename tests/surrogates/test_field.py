@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probescout.surrogates.field import MOST_CANDIDATES, Field, draw, limit, near, spacing
+from probescout.surrogates.field import MOST_BYTES, MOST_CANDIDATES, Field, draw, limit, near, spacing
 
 
 def test_a_small_frame_is_kept_whole():
@@ -59,8 +59,9 @@ def test_places_of_candidates_that_are_not_kept_are_minus_one():
 def test_less_is_kept_as_measurements_grow():
     found = [limit(n, 5) for n in (0, 200, 400, 1000, 5000, 10**6)]
     assert found[0] == found[1] == MOST_CANDIDATES
-    assert found == sorted(found, reverse=True) and found[-1] >= 1024
-    assert 4 * 1000 * 5 * limit(1000, 5) <= 128 << 20
+    assert found == sorted(found, reverse=True) and found[-1] == 1024
+    for n in (200, 400, 1000, 5000):
+        assert 4 * n * 5 * limit(n, 5) <= MOST_BYTES
 
 
 def test_windows_around_the_best_hold_every_free_pixel_once():

@@ -111,9 +111,10 @@ class Steering(Changes):
         return self._control(pb.CONTROL_ACTION_ABORT, reason)
 
     def maps(self, kinds: Sequence[str] = ()) -> Dict[str, Array]:
-        """Return maps by kind: "mean", "std", "acquisition", "prior", "predictive_std", "novelty"; none named: the first three.
+        """Return maps by kind: "mean", "std", "acquisition", "prior", "predictive_std" or "novelty".
 
-        Each has dims (y, x) or (candidate,), float32, NaN where there is no candidate; `numpy.asarray` takes them.
+        None named: the first three. Each has dims (y, x) or (candidate,), float32, NaN where there is no candidate;
+        `numpy.asarray` takes them.
 
         Raises:
             InvalidInput: FIELD_INVALID for an unknown kind.

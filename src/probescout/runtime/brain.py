@@ -188,7 +188,7 @@ class Brain:
 
     def _rebuild(self, taught: Sequence[Sequence[float]]) -> None:
         self._values = set()
-        self._model.begin_rebuild(self._signed(taught))
+        self._model.rebuild(self._signed(taught))
         self._taught = [list(row) for row in taught]
 
     def _score(self, message: Message) -> dict[str, Any]:
@@ -209,7 +209,10 @@ class Brain:
     def _relearn(self, message: Message) -> dict[str, Any]:
         # Scores on their way into the journal are learnt already and must not be forgotten with the old targets.
         self._fresh = {name: self._fresh[name] for name in message["keep"] if name in self._fresh}
-        self._rebuild([*message["taught"], *self._fresh.values()])
+        rows = [*message["taught"], *self._fresh.values()]
+        self._values = set()
+        self._model.begin_rebuild(self._signed(rows))
+        self._taught = [list(row) for row in rows]
         self._further.relearn(message.get("further_taught", ()), message["keep"])
         return self._news()
 

@@ -123,17 +123,22 @@ class Further:
         """Rebuild the models from the journal's rows and from those on their way into it, by observation."""
         self._fresh = {name: rows for name, rows in self._fresh.items() if name in keep}
         for k in range(len(self._objectives)):
-            self._rebuild(k, [*taught[k], *(rows[k] for rows in self._fresh.values() if rows[k] is not None)])
+            rows = [*taught[k], *(row for fresh in self._fresh.values() if (row := fresh[k]) is not None)]
+            self._committees[k].begin_rebuild(self._signed(k, rows))
+            self._taught[k] = [list(row) for row in rows]
 
     def _sign(self, k: int) -> float:
         return -1.0 if self._objectives[k].is_minimizing else 1.0
+
+    def _signed(self, k: int, rows: Sequence[Any]) -> list[tuple[int, float, float]]:
+        return [(int(i), self._sign(k) * float(v), float(var)) for i, v, var in rows]
 
     def _tell(self, k: int, row: Sequence[float]) -> None:
         self._committees[k].tell(int(row[0]), self._sign(k) * float(row[1]), float(row[2]))
         self._taught[k].append(list(row))
 
     def _rebuild(self, k: int, rows: Sequence[Any]) -> None:
-        self._committees[k].begin_rebuild([(int(i), self._sign(k) * float(v), float(var)) for i, v, var in rows])
+        self._committees[k].rebuild(self._signed(k, rows))
         self._taught[k] = [list(row) for row in rows]
 
     # ------------------------------------------------------------ fits and answers

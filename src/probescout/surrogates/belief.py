@@ -71,10 +71,11 @@ class CommitteeBelief:
         if self.cost_s is not None:
             object.__setattr__(self, "cost_s", _locked(self.cost_s.view()))
 
-    @property
+    @cached_property
     def is_whole(self) -> bool:
         """Whether these are all candidates of the frame, in order."""
-        return len(self.candidates) == self.model.features.n_candidates
+        n = self.model.features.n_candidates
+        return self.n_field == n or (len(self.candidates) == n and bool((np.diff(self.candidates) > 0).all()))
 
     @property
     def objectives(self) -> tuple[CommitteeBelief, ...]:

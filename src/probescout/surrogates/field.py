@@ -15,7 +15,7 @@ Index = NDArray[np.intp]
 
 MOST_CANDIDATES = 32_768
 """Kept at most: a tell takes about 1 ms per member then."""
-MOST_BYTES = 128 << 20
+MOST_BYTES = 160 << 20
 """Of all rows V of all members; twice as many exist while one version of the model replaces another."""
 LEAST_CANDIDATES = 1_024
 
@@ -53,8 +53,11 @@ def limit(n: int, n_members: int) -> int:
         n: Measurements.
         n_members: Members of the committee.
     """
-    per_candidate = 4 * max(n, 64) * max(n_members, 1)
-    return int(np.clip(MOST_BYTES // per_candidate, LEAST_CANDIDATES, MOST_CANDIDATES))
+    most = MOST_CANDIDATES
+    # In steps of two, so that the committees of several targets nearly always keep the same.
+    while most > LEAST_CANDIDATES and 4 * n * n_members * most > MOST_BYTES:
+        most //= 2
+    return most
 
 
 def draw(

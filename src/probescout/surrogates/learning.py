@@ -172,6 +172,9 @@ class Learner:
         self._scores = carry_over(self._data.rows(), self._scores, data.rows())
         self._data, self._build = data, build
         self._schedule = self._schedule.unsettled(len(data))
+        if build.n_fits is not None:
+            # It saw what is now corrected.
+            self._schedule = replace(self._schedule, is_urgent=True)
         if len(data) * len(build.model.field) <= REBUILT_AT_ONCE:
             self._finish()
 
@@ -299,17 +302,16 @@ class Learner:
 
     def _begin(self, data: Mapping[str, Any], arrays: Mapping[str, Any], n_fits: int) -> None:
         scale, hyper, learnt, doubts = exchange.read_fit(self.features, data, arrays, self.members)
-        model = self._empty(scale, hyper, learnt, self._draw(self.n_observed, n_fits), doubts)
+        model = self._empty(scale, hyper, learnt, self._draw(self.n_observed), doubts)
         n_at_fit = min(int(data.get("n_observed", self.n_observed)), self.n_observed)
         is_correction = self.is_outdated
         self._build = Build(model, n_fits, n_at_fit, is_correction)
 
-    def _draw(self, n: int, n_fits: int = 0) -> Field:
-        """Choose the candidates to keep with n measurements; every fit looks at others of a large frame."""
-        n_members = len(self._model.members) if n else 5
+    def _draw(self, n: int) -> Field:
+        """Choose the candidates to keep with n measurements."""
+        n_members = len(self._model.members) if n else 1
         features = self.features
-        seed = [self.seed, n_fits, n]
-        return draw(features.n_candidates, features.shape, self.allowed, limit(n, n_members), seed)
+        return draw(features.n_candidates, features.shape, self.allowed, limit(n, n_members), [self.seed])
 
     def _empty(
         self,
