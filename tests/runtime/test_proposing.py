@@ -15,7 +15,7 @@ from probescout_planners.ucb import UpperConfidenceBound
 from scipy import ndimage
 
 from probescout.core.specs import CampaignSpec, MotionCost, PluginSpec, StopRule
-from probescout.runtime import proposing
+from probescout.runtime import inspecting, proposing
 from probescout.runtime.further import Further
 from probescout.runtime.inspecting import explained, maps
 from probescout.runtime.proposing import Scene, look, propose
@@ -170,9 +170,29 @@ def test_a_score_that_has_no_parts_says_so(
 def test_maps_show_every_candidate(features: Features, image: np.ndarray, monkeypatch: Any) -> None:
     whole = scene(features, image, UpperConfidenceBound(), monkeypatch)
     some = scene(features, image, UpperConfidenceBound(), monkeypatch, most=200)
-    exact, found = (maps(s, EVERYWHERE, ASK, has_scores=True) for s in (whole, some))
+    (exact, told), (found, same) = (maps(s, EVERYWHERE, ASK, has_scores=True) for s in (whole, some))
+    assert not told and not same
     for name in ("mean", "std", "predictive_std", "novelty"):
         assert np.isfinite(found[name]).all()
         assert np.corrcoef(found[name], exact[name])[0, 1] > 0.99
-    assert np.isfinite(exact["acquisition"]).all()
-    assert "acquisition" not in maps(whole, EVERYWHERE, ASK, has_scores=False)
+    assert np.isfinite(exact["acquisition"]).all() and np.isfinite(found["acquisition"]).all()
+    assert "acquisition" not in maps(whole, EVERYWHERE, ASK, has_scores=False)[0]
+
+
+def test_maps_of_a_large_frame_show_what_is_kept_and_say_so(
+    features: Features, image: np.ndarray, monkeypatch: Any
+) -> None:
+    whole = scene(features, image, UpperConfidenceBound(), monkeypatch)
+    some = scene(features, image, UpperConfidenceBound(), monkeypatch, most=400)
+    monkeypatch.setattr(inspecting, "MAP_WORK", 1000)
+    free = EVERYWHERE.copy()
+    free[:300] = False
+    (exact, _), (found, [told]) = (maps(s, free, ASK, has_scores=True) for s in (whole, some))
+    assert f"{len(some.committee.field)} of {N} candidates" in told
+    kept = some.committee.field.candidates
+    for name in ("mean", "std", "predictive_std", "novelty"):
+        assert np.isfinite(found[name]).all()
+        assert np.corrcoef(found[name][kept], exact[name][kept])[0, 1] > 0.99
+        assert np.corrcoef(found[name], exact[name])[0, 1] > 0.8
+    # Next to the border of what is free the nearest candidate kept may not be free.
+    assert np.isnan(found["acquisition"][:300]).all() and np.isfinite(found["acquisition"][300:]).mean() > 0.95

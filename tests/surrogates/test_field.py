@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probescout.surrogates.field import MOST_BYTES, MOST_CANDIDATES, Field, draw, limit, near, spacing
+from probescout.surrogates.field import MOST_BYTES, MOST_CANDIDATES, Field, draw, limit, near, nearest, spacing
 
 
 def test_a_small_frame_is_kept_whole():
@@ -77,3 +77,13 @@ def test_windows_around_the_best_hold_every_free_pixel_once():
 def test_the_spacing_of_a_field_spans_to_its_neighbours():
     assert spacing((256, 256), 65_536, 32_768) == 2
     assert spacing((1024, 1024), 1 << 20, 32_768) == 6
+
+
+@pytest.mark.parametrize("shape", [(30, 50), None])
+def test_the_nearest_kept_candidate_is_the_nearest(shape):
+    positions = np.stack(np.meshgrid(np.arange(30.0), np.arange(50.0), indexing="ij"), axis=-1).reshape(-1, 2)
+    field = draw(1500, shape, None, 90, [2])
+    found = nearest(field, positions, shape)
+    gaps = np.linalg.norm(positions[:, None] - positions[field.candidates][None], axis=2)
+    np.testing.assert_allclose(gaps[np.arange(1500), found], gaps.min(axis=1), atol=1e-9)
+    np.testing.assert_array_equal(found[field.candidates], np.arange(len(field)))

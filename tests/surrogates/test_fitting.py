@@ -15,7 +15,7 @@ from probescout.surrogates.fitting import fit
 from probescout.surrogates.members.catalogue import BANK_XY, XY
 from probescout.surrogates.members.definition import BOX, LOG_NOISE, LOG_STATED, Hyperparameters, defaults
 from probescout.surrogates.members.gp import build_gp
-from probescout.surrogates.members.posterior_mode import Problem
+from probescout.surrogates.members.posterior_mode import Problem, squares_of
 
 HYPER = Hyperparameters(((0.3, 0.1), (-1.0, -0.6)), (-0.4, -1.1), -2.5)
 
@@ -52,7 +52,7 @@ def test_gpytorch_objective_is_the_log_posterior_written_out():
 
 def test_closed_form_is_the_gpytorch_model():
     observed, y, noise = observations()
-    problem = Problem(BANK_XY, observed, y, noise)
+    problem = Problem(BANK_XY, squares_of(observed), y, noise)
     value, gradient = problem.loss(problem.pack(HYPER))
     of_trust = norm(*LOG_STATED).logpdf(0.0)
     assert -value * len(y) == pytest.approx(log_posterior(observed, y, noise) + of_trust, rel=1e-9)
@@ -67,7 +67,7 @@ def test_closed_form_is_the_gpytorch_model():
 
 def test_closed_form_gradient_is_that_of_differences():
     observed, y, noise = observations()
-    problem = Problem(BANK_XY, observed, y, noise, np.linspace(0.0, 0.5, len(y)))
+    problem = Problem(BANK_XY, squares_of(observed), y, noise, np.linspace(0.0, 0.5, len(y)))
     theta = problem.pack(replace(HYPER, log_stated=0.7))
     _, gradient = problem.loss(theta)
     step = 1e-6
@@ -81,7 +81,7 @@ def test_closed_form_gradient_is_that_of_differences():
 
 def test_a_matrix_that_cannot_be_factorised_is_a_bad_point():
     observed = {"xy": np.zeros((4, 2))}
-    problem = Problem(XY, observed, np.ones(4), np.zeros(4), np.full(4, -3.0))
+    problem = Problem(XY, squares_of(observed), np.ones(4), np.zeros(4), np.full(4, -3.0))
     value, gradient = problem.loss(problem.pack(defaults(XY, {"xy": 2})))
     assert value == 1e10 and not gradient.any()
 
@@ -89,7 +89,7 @@ def test_a_matrix_that_cannot_be_factorised_is_a_bad_point():
 def test_left_out_values_are_predicted_as_by_leaving_them_out():
     observed, y, noise = observations(12)
     hyper = replace(HYPER, log_stated=-0.5)
-    mean, variance, spread = Problem(BANK_XY, observed, y, noise).leave_one_out(hyper)
+    mean, variance, spread = Problem(BANK_XY, squares_of(observed), y, noise).leave_one_out(hyper)
     model = build_gp(BANK_XY, {f: a[1:] for f, a in observed.items()}, y[1:], np.exp(-0.5) * noise[1:])
     model.write(hyper)
     model.eval()
@@ -103,7 +103,7 @@ def test_left_out_values_are_predicted_as_by_leaving_them_out():
 def test_fit_reaches_a_maximum():
     observed, y, noise = observations(40)
     start = defaults(BANK_XY, {"bank": 2, "xy": 2})
-    problem = Problem(BANK_XY, observed, y, noise)
+    problem = Problem(BANK_XY, squares_of(observed), y, noise)
     hyper, value = problem.maximise(start, 60)
     assert value > -problem.loss(problem.pack(start))[0] + 0.1
     assert np.abs(problem.loss(problem.pack(hyper))[1]).max() < 2e-3
@@ -116,7 +116,7 @@ def test_fit_reaches_a_maximum():
 def test_fit_of_odd_targets_stays_in_its_box(y):
     rng = np.random.default_rng(3)
     observed = {"xy": np.repeat(rng.uniform(size=(4, 2)), 2, axis=0)}
-    hyper, value = Problem(XY, observed, y, np.zeros(8)).maximise(defaults(XY, {"xy": 2}), 60)
+    hyper, value = Problem(XY, squares_of(observed), y, np.zeros(8)).maximise(defaults(XY, {"xy": 2}), 60)
     assert np.isfinite(value)
     assert hyper.log_stated == 0.0
     for values, (mean, sd) in [

@@ -60,11 +60,14 @@ def test_point_weights_undo_oversampling():
 
 
 def test_variance_factor_by_hand():
-    mean, z2 = np.zeros(10), np.full(10, 4.0)
-    factor = variance_factor(mean, z2, -10.0, 10.0)
+    mean, z2, even = np.zeros(10), np.full(10, 4.0), np.ones(10)
+    factor = variance_factor(mean, z2, even, -10.0, 10.0)
     assert factor(np.array(0.0)) == pytest.approx((3 + 40) / 13, rel=0.02)
     assert factor(np.array(10.0)) == pytest.approx(1.0, abs=1e-3)
-    assert variance_factor(mean, np.full(10, 1e6), -1.0, 1.0)(np.array(0.0)) == pytest.approx(93 / 13, rel=0.02)
+    capped = variance_factor(mean, np.full(10, 1e6), even, -1.0, 1.0)
+    assert capped(np.array(0.0)) == pytest.approx(93 / 13, rel=0.02)
+    half = variance_factor(mean, np.r_[np.full(5, 4.0), np.zeros(5)], np.r_[np.full(5, 2.0), np.zeros(5)], -1.0, 1.0)
+    assert half(np.array(0.0)) == pytest.approx((3 + 40) / 13, rel=0.02)
     assert flat_factor(np.full(7, 2.0))(np.array(5.0)) == pytest.approx(17 / 10)
 
 
@@ -85,20 +88,30 @@ def test_quantile_of_a_skewed_mixture_is_that_of_its_distribution():
     assert quantile_factor(y, mean, np.ones((2, n)), weights, np.ones(n)) == pytest.approx(1.0, abs=0.03)
 
 
+def test_doubted_measurements_have_no_weight():
+    field, measured = np.linspace(0, 1, 100), np.linspace(0, 1, 10)
+    trusted = np.arange(10) != 4
+    weights = point_weights(field, measured, trusted)
+    assert weights[4] == 0.0 and weights.sum() == pytest.approx(10.0)
+    np.testing.assert_allclose(weights[trusted], point_weights(field, measured[trusted]) * 10 / 9)
+
+
 def test_deep_verdicts():
     z = rng().normal(size=40)
     even = np.zeros(40)
-    assert judge_deep(even[:5], even[:5] + 3, z[:5]).weight == 0.0  # too early
-    assert judge_deep(even, even + 1.0, z).weight > 0.6
-    worse = judge_deep(even, even - 0.3, z)
+    assert judge_deep(even[:5], even[:5] + 3, z[:5], z[:5]).weight == 0.0  # too early
+    assert judge_deep(even, even + 1.0, z, z).weight > 0.6
+    worse = judge_deep(even, even - 0.3, z, z)
     assert worse.weight < 0.1 and not worse.is_alarmed
-    assert judge_deep(even, even - 1.0, z) == judge_deep(even, even - 1.0, 5 * z)
-    assert judge_deep(even, even - 1.0, z).is_alarmed  # much worse
-    assert judge_deep(even, even + 1.0, 5 * z).is_alarmed  # covers too little
-    assert judge_deep(even, np.full(40, np.nan), z).is_alarmed
+    assert judge_deep(even, even - 1.0, z, z) == judge_deep(even, even - 1.0, 5 * z, z)
+    assert judge_deep(even, even - 1.0, z, z).is_alarmed  # much worse
+    assert judge_deep(even, even + 1.0, 5 * z, z).is_alarmed  # covers too little
+    assert not judge_deep(even, even + 1.0, 5 * z, 5 * z).is_alarmed  # and so do the others
+    assert judge_deep(even, np.full(40, np.nan), z, z).is_alarmed
     # An early failure is forgotten once sixty later scores are good.
     late = np.r_[np.full(40, -9.0), np.full(60, 1.0)]
-    assert judge_deep(np.zeros(100), late, np.r_[9 * z, rng().normal(size=60)]).weight > 0.6
+    later = rng().normal(size=60)
+    assert judge_deep(np.zeros(100), late, np.r_[9 * z, later], np.r_[z, later]).weight > 0.6
 
 
 def test_scale_of_values():

@@ -256,10 +256,10 @@ class Brain:
 
     def _maps(self, message: Message) -> dict[str, Any]:
         has_scores = self._policy is not None and not (self._policy.needs_model and self._is_cold)
-        found = maps(self._scene(), self._free(message), message, has_scores=has_scores)
+        found, told = maps(self._scene(), self._free(message), message, has_scores=has_scores)
         shape = self._set.shape if self._set is not None and self._set.shape is not None else (-1,)
         named = {name: values.astype(np.float32).reshape(shape) for name, values in found.items()}
-        return {"maps": named, "weights": self._model.weights(), "is_cold": self._is_cold}
+        return {"maps": named, "weights": self._model.weights(), "is_cold": self._is_cold, "degraded": told}
 
     def _of(self, objective: int) -> Committee:
         return self._further.committee(objective) if objective else self._model

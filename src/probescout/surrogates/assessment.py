@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
+from scipy.special import logsumexp, ndtr
 
 from probescout.surrogates.incremental import IncrementalGP
 from probescout.surrogates.interval import (
@@ -91,15 +91,21 @@ class Assessment:
         if self.gps[0].n < LEAST_N:
             return NO_SCORE
         centre, _, spread = self.reported(scale, mean, var)
+        factor = np.stack([f(m) for f, m in zip(self.factors, mean, strict=True)])
         var = var + self._noise(scale, centre)
         logs = log_normal(np.array(y), mean[:, 0], var[:, 0])
         is_deep = np.array([m.is_deep for m in self.members])
         shallow = self.weights[~is_deep] / self.weights[~is_deep].sum()
-        found = Score(float((y - centre[0]) / spread[0]), float(logsumexp(logs[~is_deep], b=shallow)))
+        # The reported distribution: the corrected mixture, stretched around its mean.
+        inner = centre + (y - centre) / self.quantile
+        pit = float(self.weights @ ndtr((inner - mean) / np.sqrt(factor * var))[:, 0])
+        predicted, predicted_var = scale.moments(centre[0], spread[0] ** 2)
+        z = float((scale.restored(np.array(y)) - predicted) / np.sqrt(predicted_var))
+        found = Score(z, float(logsumexp(logs[~is_deep], b=shallow)), pit=pit, mean=float(predicted))
         if not is_deep.any():
             return found
         k = int(np.flatnonzero(is_deep)[0])
-        return Score(found.z, found.log_shallow, float(logs[k]), float((y - mean[k, 0]) / np.sqrt(var[k, 0])))
+        return replace(found, log_deep=float(logs[k]), deep_z=float((y - mean[k, 0]) / np.sqrt(var[k, 0])))
 
 
 def assess(
@@ -108,6 +114,7 @@ def assess(
     y: FloatArray,
     scores: Sequence[Score],
     *,
+    is_trusted: NDArray[np.bool_],
     is_constant: bool,
 ) -> Assessment:
     """Weigh the members and correct their intervals.
@@ -117,6 +124,7 @@ def assess(
         gps: Their posteriors.
         y: (n,) standardised values.
         scores: One per measurement.
+        is_trusted: (n,) whether a measurement is not doubted; the others have no say.
         is_constant: Whether all values are the same; nothing is then learnt about weights and intervals.
     """
     shallow = [k for k, m in enumerate(members) if not m.is_deep]
@@ -127,21 +135,21 @@ def assess(
         return Assessment(members, gps, weights, tuple(factors), 1.0, False)
 
     known = np.mean([gps[k].at_measured()[0] for k in shallow], axis=0)
-    omega = point_weights(np.mean([gps[k].mean for k in shallow], axis=0), known)
+    omega = point_weights(np.mean([gps[k].mean for k in shallow], axis=0), known, is_trusted)
     loo = [gps[k].leave_one_out() for k in shallow]
     loo_mean, loo_var = np.stack([m for m, _ in loo]), np.stack([v for _, v in loo])
     weights[shallow] = stack(y, loo_mean, loo_var, omega)
     z2 = (y - loo_mean) ** 2 / loo_var
     for row, k in enumerate(shallow):
-        factors[k] = variance_factor(loo_mean[row], z2[row], float(gps[k].mean.min()), float(gps[k].mean.max()))
+        factors[k] = variance_factor(loo_mean[row], z2[row], omega, float(gps[k].mean.min()), float(gps[k].mean.max()))
     corrected = np.stack([factors[k](loo_mean[row]) for row, k in enumerate(shallow)]) * loo_var
     quantile = quantile_factor(y, loo_mean, corrected, weights[shallow], omega)
 
     is_alarmed = False
     for k, member in enumerate(members):
         if member.is_deep:
-            log_shallow, log_deep, deep_z = deep_scores(scores)
-            verdict = judge_deep(log_shallow, log_deep, deep_z)
+            log_shallow, log_deep, deep_z, z = deep_scores(scores)
+            verdict = judge_deep(log_shallow, log_deep, deep_z, z)
             weights *= 1.0 - verdict.weight
             weights[k] = verdict.weight
             factors[k] = flat_factor(deep_z**2)

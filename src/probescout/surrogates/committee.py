@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from probescout.surrogates import saving
 from probescout.surrogates.belief import CommitteeBelief, Posterior
 from probescout.surrogates.features import Features
+from probescout.surrogates.field import Field, nearest
 from probescout.surrogates.learning import Learner
 from probescout.surrogates.scores import Calibration
 
@@ -36,6 +37,8 @@ class Committee(Learner):
         >>> committee.belief(np.ones(144, dtype=bool), pending=[3]).member_mean.shape
         (4, 144)
     """
+
+    _nearest: tuple[Field, NDArray[np.intp]] | None = None
 
     def belief(
         self,
@@ -84,6 +87,12 @@ class Committee(Learner):
         good as measured, 1 means that nothing like it was measured.
         """
         return self._view.describe(candidates)
+
+    def nearest_kept(self) -> NDArray[np.intp]:
+        """Return where the candidate of `field` that is nearest to each candidate (candidate,) stands in the field."""
+        if self._nearest is None or self._nearest[0] is not self.field:
+            self._nearest = self.field, nearest(self.field, self.features.positions, self.features.shape)
+        return self._nearest[1]
 
     def calibration(self) -> Calibration:
         """Return how well predictions made before the value was known have covered it lately."""

@@ -11,7 +11,7 @@ Student-t linear model").
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +52,10 @@ class Doubts:
             return np.zeros(len(index))
         pairs = zip(index.tolist(), values.tolist(), strict=True)
         return np.array([self.extra.get(pair, 0.0) for pair in pairs], dtype=np.float64)
+
+    def and_those_of(self, others: Doubts, known: Collection[tuple[int, float]]) -> Doubts:
+        """Return these, and others about measurements (candidate, value) that are not among those known here."""
+        return Doubts({**{at: extra for at, extra in others.extra.items() if at not in known}, **self.extra})
 
     def to_json(self) -> list[list[float]]:
         """Return [candidate, value, variance] of each."""

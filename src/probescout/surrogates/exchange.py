@@ -17,13 +17,24 @@ from probescout.core.errors import InvalidInput, Reason
 from probescout.surrogates.doubts import Doubts
 from probescout.surrogates.features import Features
 from probescout.surrogates.measurements import Measurements
-from probescout.surrogates.members.catalogue import DEEP, DEEP_INPUTS, EMBEDDING, can_be_deep, shallow_members
+from probescout.surrogates.members.catalogue import (
+    CONV,
+    CONV_PROGRESS,
+    DEEP,
+    DEEP_INPUTS,
+    N_SLICES,
+    deep_member,
+    shallow_members,
+)
 from probescout.surrogates.members.definition import Hyperparameters, read_hyperparameters
 from probescout.surrogates.model import Model
 from probescout.surrogates.noise import Scale, scale_of
+from probescout.surrogates.sampling import fitted_on
 from probescout.surrogates.warp import Warp
 
 MOST_EMBEDDING_DIMS = 64
+MOST_WEIGHTS = 1 << 20
+"""Entries of one array of a network."""
 
 
 def fit_request(
@@ -34,6 +45,7 @@ def fit_request(
     seed: int,
     is_warm: bool,
     use_deep: bool,
+    network_seed: int = 0,
 ) -> dict[str, Any]:
     """Return what `fitting.fit` needs.
 
@@ -41,10 +53,12 @@ def fit_request(
         features: Of all candidates.
         model: Whose hyperparameters a warm fit starts from.
         data: All measurements.
-        seed: Of the network's start.
+        seed: Of the network's start, and of which of many measurements are looked at.
         is_warm: Whether there was a fit before.
         use_deep: Whether to fit the deep member.
+        network_seed: Of a network's pretraining, the same at every fit.
     """
+    which = fitted_on(data, seed)
     request: dict[str, Any] = {
         "seed": seed,
         "n_observed": len(data),
@@ -52,14 +66,42 @@ def fit_request(
         "doubts": model.doubts.to_json(),
         "members": [m.name for m in shallow_members(features.arrays, model.chosen)],
         "warm": {name: hyper.to_json() for name, hyper in model.hyper.items()} if is_warm else {},
-        "observed": {name: array[data.index] for name, array in features.arrays.items()},
-        "index": data.index,
-        "values": data.values,
-        "variances": data.variances,
+        "observed": {name: array[data.index[which]] for name, array in features.arrays.items()},
+        "index": data.index[which],
+        "values": data.values[which],
+        "variances": data.variances[which],
     }
-    if use_deep and can_be_deep(features.arrays, model.chosen):
+    deep = deep_member(features.arrays, model.chosen, has_image=features.image is not None) if use_deep else None
+    if deep is DEEP:
         request["candidates"] = {name: features.arrays[name] for name in DEEP_INPUTS}
+    elif deep is CONV and is_warm:
+        # The first fit is not kept waiting for a network.
+        checkpoint = {name: array for name, array in model.learnt.items() if name.startswith(f"{CONV.name}.")}
+        request["picture"] = {
+            "image": features.image,
+            "pixels": features.pixels(),
+            "seed": network_seed,
+            "checkpoint": checkpoint,
+        }
     return request
+
+
+def is_pretraining(features: Features, model: Model) -> bool:
+    """Return whether a network is to be pretrained and that is not done yet."""
+    if deep_member(features.arrays, model.chosen, has_image=features.image is not None) is not CONV:
+        return False
+    done = model.learnt.get(CONV_PROGRESS)
+    return done is None or float(done[0]) < N_SLICES
+
+
+def kept(model: Model, n_at_fit: int) -> dict[str, Any]:
+    """Return what asks a fit to leave the model as it is and only to pretrain the network.
+
+    Args:
+        model: As it is.
+        n_at_fit: Measurements that its fit saw.
+    """
+    return {"kept": {**found(model), "n_observed": n_at_fit}}
 
 
 def found(model: Model) -> dict[str, Any]:
@@ -91,10 +133,15 @@ def read_fit(
     scale = _read_scale(data.get("scale"))
     dims = {name: array.shape[1] for name, array in features.arrays.items()}
     learnt: dict[str, NDArray[np.float32]] = {}
-    if DEEP.name in members and EMBEDDING in arrays and can_be_deep(features.arrays, chosen):
-        learnt[EMBEDDING] = _read_embedding(arrays[EMBEDDING], features.n_candidates)
-        dims[EMBEDDING] = learnt[EMBEDDING].shape[1]
-    wanted = [*shallow_members(features.arrays, chosen), *([DEEP] if learnt else [])]
+    wanted = list(shallow_members(features.arrays, chosen))
+    deep = deep_member(features.arrays, chosen, has_image=features.image is not None)
+    if deep is not None:
+        prefix = f"{deep.name}."
+        learnt |= {name: _read_weights(name, array) for name, array in arrays.items() if name.startswith(prefix)}
+        if deep.name in members and deep.name in arrays:
+            learnt[deep.name] = _read_embedding(arrays[deep.name], features.n_candidates)
+            dims[deep.name] = learnt[deep.name].shape[1]
+            wanted.append(deep)
     hyper = {}
     for member in wanted:
         if member.name not in members:
@@ -160,4 +207,15 @@ def _read_embedding(data: Any, n_candidates: int) -> NDArray[np.float32]:
         )
     if not np.isfinite(array).all():
         raise InvalidInput(Reason.NON_FINITE, "the embedding holds NaN or infinity; fit again", field="arrays.deep")
+    return array
+
+
+def _read_weights(name: str, data: Any) -> NDArray[np.float32]:
+    array = np.ascontiguousarray(data, dtype=np.float32)
+    if array.size > MOST_WEIGHTS or not np.isfinite(array).all():
+        raise InvalidInput(
+            Reason.NON_FINITE,
+            f"array '{name}' of {array.size} entries must be finite, and have at most {MOST_WEIGHTS}; fit again",
+            field=f"arrays.{name}",
+        )
     return array

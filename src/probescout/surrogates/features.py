@@ -48,11 +48,18 @@ class Features:
     """(candidate, 2) fractional (y, x); (candidate, dim) for a box of instrument parameters."""
     shape: tuple[int, int] | None = None
     """(height, width) of the grid of candidates; None when they form no grid."""
+    image: Float32 | None = None
+    """(channel, y, x) standardised; None when the candidates are not pixels of one image."""
 
     @property
     def n_candidates(self) -> int:
         """Number of candidates."""
         return len(self.positions)
+
+    def pixels(self) -> NDArray[np.intp]:
+        """Return row and column (candidate, 2) in `image`."""
+        assert self.image is not None
+        return np.floor(self.positions * self.image.shape[1:]).astype(np.intp)
 
 
 def compute_features(image: NDArray[np.generic], *, stride: int = 1) -> Features:
@@ -87,6 +94,7 @@ def compute_features(image: NDArray[np.generic], *, stride: int = 1) -> Features
         },
         pixel_centers(height, width, stride),
         (len(rows), len(cols)),
+        channels,
     )
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
 
 Index = NDArray[np.intp]
 
@@ -138,3 +140,21 @@ def near(centres: Index, shape: tuple[int, int], reach: int, free: NDArray[np.bo
     found = found[free[found]]
     _, first = np.unique(found, return_index=True)
     return found[np.sort(first)][:most]
+
+
+def nearest(field: Field, positions: NDArray[np.float64], shape: tuple[int, int] | None) -> Index:
+    """Return where the nearest candidate of a field stands in it, for each candidate (candidate,).
+
+    Args:
+        field: The candidates kept.
+        positions: (candidate, dim) fractional.
+        shape: (height, width) of the grid of candidates; None: they form none.
+    """
+    if field.is_whole:
+        return field.candidates
+    if shape is None:
+        return np.asarray(cKDTree(positions[field.candidates]).query(positions)[1], dtype=np.intp)
+    is_kept = np.zeros(field.n_candidates, dtype=bool)
+    is_kept[field.candidates] = True
+    rows, cols = ndimage.distance_transform_edt(~is_kept.reshape(shape), return_distances=False, return_indices=True)
+    return field.places(np.asarray(rows * shape[1] + cols, dtype=np.intp).ravel())

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from probescout.core.errors import InvalidInput, Reason
 from probescout.surrogates.doubts import Doubts, suspicious
-from probescout.surrogates.members.catalogue import DEEP, EMBEDDING, SHALLOW
+from probescout.surrogates.members.catalogue import CONV, DEEP, SHALLOW
+from probescout.surrogates.members.convolutional import further, learn_conv
 from probescout.surrogates.members.deep import N_EMBEDDING, fit_deep
-from probescout.surrogates.members.definition import Hyperparameters, defaults, read_hyperparameters
+from probescout.surrogates.members.definition import Hyperparameters, Member, defaults, read_hyperparameters
+from probescout.surrogates.members.encoder import N_CONV_EMBEDDING
 from probescout.surrogates.trial import Task, Trial, attempt
 from probescout.surrogates.warp import STRAIGHT, Warp
 
@@ -33,6 +35,8 @@ LEAST_N_WARP = 15
 """Below this number of measurements the axis stays straight."""
 LEAST_DISTINCT = 0.8
 """Share of distinct values below which the axis stays straight: a bend that spreads ties wins without end."""
+RIVAL_EVALUATIONS = 6
+"""Per member on another axis than the present one, starting where that one ended."""
 WARP_MARGIN = 3.0
 """Nats of leave-one-out evidence by which another bend must beat the present one, so that it does not flap."""
 SUSPENDED = 1e4
@@ -47,11 +51,12 @@ def fit(request: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         request: As `Committee.fit_request` returns: "members" (names of the shallow ones), "observed" (feature ->
             (n, dim)), "index" (n,), "values" (n,) and "variances" (n,) in target units, "doubts" and "warp" so far,
-            "warm" (hyperparameters by member, may be empty), "seed", "n_observed", and for the deep member
-            "candidates" (feature -> (candidate, dim)).
+            "warm" (hyperparameters by member, may be empty), "seed", "n_observed", and for a deep member "candidates"
+            (feature -> (candidate, dim)) or the "picture" (as `members.convolutional.learn_conv` takes it). With "kept"
+            (a result) only the network of the picture is pretrained further.
 
     Returns:
-        "members" (hyperparameters by name), "arrays" (the embedding, when a deep member was fitted), "scale", "doubts",
+        "members" (hyperparameters by name), "arrays" (embedding and weights of a deep member), "scale", "doubts",
         "n_observed" as in the request, "objective" (log posterior per measurement by member), "seconds".
 
     Raises:
@@ -59,54 +64,70 @@ def fit(request: Mapping[str, Any]) -> dict[str, Any]:
             when arrays do not fit together.
     """
     started = time.perf_counter()
-    task = _read(request)
+    task, start = _read(request)
+    if "kept" in request:
+        return {
+            **request["kept"],
+            "arrays": further(request["picture"]),
+            "objective": {},
+            "seconds": time.perf_counter() - started,
+        }
     doubts, present = _read_past(request)
     extra = doubts.of(task.index, task.values)
     extra = np.where((extra == 0.0) & suspicious(task.values), SUSPENDED, extra)
-    found = _best_bend(task, present, extra)
+    found = _best_bend(task, present, extra, start)
     for _ in range(MOST_ROUNDS):
         if np.array_equal(found.doubts > 0.0, found.extra > 0.0):
             break
-        found = attempt(replace(task, start=found.hyper), found.scale.warp, found.doubts)
+        found = attempt(task, found.scale.warp, found.doubts, found.hyper)
     hyper, arrays = dict(found.hyper), {}
     if "candidates" in request:
-        hyper[DEEP.name], arrays[EMBEDDING] = _deepen(task, found, request["candidates"], int(request["seed"]))
-    triples = zip(task.index.tolist(), task.values.tolist(), found.extra.tolist(), strict=True)
+        hyper[DEEP.name], arrays[DEEP.name] = _deepen(task, found, request["candidates"], int(request["seed"]))
+    if "picture" in request:
+        conv, arrays = _convolve(task, found, request["picture"], _read_before(CONV, request, task))
+        hyper |= {CONV.name: conv} if conv is not None else {}
+    seen = zip(task.index.tolist(), task.values.tolist(), strict=True)
+    # Of many measurements a fit looks at some; the others stay doubted, or not, as they were.
+    judged = dict(zip(seen, found.extra.tolist(), strict=True))
+    doubted = {key: noise for key, noise in {**doubts.extra, **judged}.items() if noise > 0.0}
     return {
         "members": {name: h.to_json() for name, h in hyper.items()},
         "arrays": arrays,
         "scale": found.scale.to_json(),
-        "doubts": Doubts({(i, v): e for i, v, e in triples if e > 0.0}).to_json(),
+        "doubts": Doubts(doubted).to_json(),
         "n_observed": int(request["n_observed"]),
         "objective": found.objective,
         "seconds": time.perf_counter() - started,
     }
 
 
-def _best_bend(task: Task, present: Warp, extra: FloatArray) -> Trial:
+def _best_bend(task: Task, present: Warp, extra: FloatArray, start: Mapping[str, Hyperparameters]) -> Trial:
     """Return the members on the axis that suits the values best.
 
     Args:
         task: What to fit.
         present: The bend so far.
         extra: (n,) noise of doubted measurements.
+        start: Where to start, by member.
     """
     trusted = task.values[extra == 0.0]
     if len(trusted) < LEAST_N_WARP or len(np.unique(trusted)) < LEAST_DISTINCT * len(trusted):
-        return attempt(task, STRAIGHT, extra)
-    best = attempt(task, present, extra)
+        return attempt(task, STRAIGHT, extra, start)
+    best = attempt(task, present, extra, start)
     centre, sd = float(np.median(trusted)), float(trusted.std())
     others = [Warp(centre, width * sd) for width in WIDTHS] + ([] if present.is_straight else [STRAIGHT])
-    rivals = [attempt(replace(task, start=best.hyper), warp, extra) for warp in others]
+    rivals = [attempt(task, warp, extra, best.hyper, RIVAL_EVALUATIONS) for warp in others]
     rival = max(rivals, key=lambda r: r.evidence)
-    return rival if rival.evidence > best.evidence + WARP_MARGIN else best
+    if rival.evidence <= best.evidence + WARP_MARGIN:
+        return best
+    return attempt(task, rival.scale.warp, extra, rival.hyper)
 
 
 def _deepen(
     task: Task, found: Trial, candidates: Mapping[str, NDArray[np.floating]], seed: int
 ) -> tuple[Hyperparameters, NDArray[np.float32]]:
     """Return hyperparameters of the deep member and its embedding (candidate, dim)."""
-    start = _deep_start(found.hyper, task.dims)
+    start = _deep_start(DEEP, N_EMBEDDING, found.hyper, task.dims)
     log_stated = start.log_stated if start else 0.0
     noise = np.exp(log_stated) * found.stated + found.extra
     # Only full Cholesky factors: the result must not depend on a random probe vector.
@@ -115,12 +136,27 @@ def _deepen(
     return replace(hyper, log_stated=log_stated), embedding
 
 
-def _deep_start(found: Mapping[str, Hyperparameters], dims: Mapping[str, int]) -> Hyperparameters | None:
-    """Start the fixed terms of the deep member where the additive shallow member ended."""
+def _convolve(
+    task: Task, found: Trial, picture: Mapping[str, Any], before: Hyperparameters | None
+) -> tuple[Hyperparameters | None, dict[str, NDArray[np.float32]]]:
+    """Return hyperparameters of the convolutional member, None while its network is pretrained, and its arrays."""
+    start = before or _deep_start(CONV, N_CONV_EMBEDDING, found.hyper, task.dims)
+    base = found.hyper.get("bank_xy")
+    log_stated = base.log_stated if base else 0.0
+    noise = np.exp(log_stated) * found.stated + found.extra
+    with gpytorch.settings.max_cholesky_size(DIRECT_UP_TO), gpytorch.settings.fast_computations(False, False, False):
+        hyper, arrays = learn_conv(picture, task.observed, task.index, found.y, noise, start)
+    return replace(hyper, log_stated=log_stated) if hyper else None, arrays
+
+
+def _deep_start(
+    member: Member, n_dims: int, found: Mapping[str, Hyperparameters], dims: Mapping[str, int]
+) -> Hyperparameters | None:
+    """Start the fixed terms of a deep member where the additive shallow member ended."""
     base = found.get("bank_xy")
     if base is None:
         return None
-    prior = defaults(DEEP, {**dims, EMBEDDING: N_EMBEDDING})
+    prior = defaults(member, {**dims, member.name: n_dims})
     return Hyperparameters(
         (prior.log_lengthscale[0], *base.log_lengthscale),
         (prior.log_amplitude[0], *base.log_amplitude),
@@ -129,7 +165,7 @@ def _deep_start(found: Mapping[str, Hyperparameters], dims: Mapping[str, int]) -
     )
 
 
-def _read(request: Mapping[str, Any]) -> Task:
+def _read(request: Mapping[str, Any]) -> tuple[Task, dict[str, Hyperparameters]]:
     known = {member.name: member for member in SHALLOW}
     for name in request["members"]:
         if name not in known:
@@ -151,7 +187,19 @@ def _read(request: Mapping[str, Any]) -> Task:
     dims = {name: array.shape[1] for name, array in observed.items()}
     warm: Mapping[str, Any] = request.get("warm", {})
     start = {m.name: read_hyperparameters(m, dims, warm[m.name]) for m in members if m.name in warm}
-    return Task(members, observed, index, values, variances, start)
+    return Task(members, observed, index, values, variances), start
+
+
+def _read_before(member: Member, request: Mapping[str, Any], task: Task) -> Hyperparameters | None:
+    """Return where a deep member ended at the fit before.
+
+    Raises:
+        InvalidInput: When that is unreadable.
+    """
+    warm = request.get("warm", {})
+    if member.name not in warm:
+        return None
+    return read_hyperparameters(member, {**task.dims, member.name: N_CONV_EMBEDDING}, warm[member.name])
 
 
 def _read_past(request: Mapping[str, Any]) -> tuple[Doubts, Warp]:

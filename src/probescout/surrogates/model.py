@@ -17,7 +17,7 @@ from probescout.surrogates.field import Field
 from probescout.surrogates.incremental import IncrementalGP
 from probescout.surrogates.kernel import Points
 from probescout.surrogates.measurements import Measurements
-from probescout.surrogates.members.catalogue import DEEP, answering_members
+from probescout.surrogates.members.catalogue import LEARNT, answering_members
 from probescout.surrogates.members.definition import Hyperparameters, Member, defaults
 from probescout.surrogates.noise import Scale
 
@@ -41,7 +41,7 @@ class Model:
     members: tuple[Member, ...]
     hyper: Mapping[str, Hyperparameters]
     learnt: Mapping[str, NDArray[np.float32]]
-    """Learnt representations (candidate, dim) by name."""
+    """Learnt representations (candidate, dim) by name, and the weights of their networks."""
     scale: Scale
     gps: tuple[IncrementalGP, ...]
     chosen: tuple[str, ...] = ()
@@ -52,6 +52,8 @@ class Model:
     """(n,) candidates, in the order told."""
     y: FloatArray = dataclasses.field(default_factory=lambda: np.empty(0))
     """(n,) standardised values."""
+    extra: FloatArray = dataclasses.field(default_factory=lambda: np.empty(0))
+    """(n,) noise variance of doubted measurements, standardised; 0 where nothing is doubted."""
     edges: list[int] = dataclasses.field(default_factory=list)
     """Measurements known after each block that was learnt in one go; those after the last were learnt one by one."""
 
@@ -69,6 +71,7 @@ class Model:
             gp.tell([r[0] for r in self.rows(member, np.array([index]))], y, stated_noise)
         self.measured = np.append(self.measured, index)
         self.y = np.append(self.y, y)
+        self.extra = np.append(self.extra, 0.0)
 
     def learn(self, data: Measurements, ends: Sequence[int] = ()) -> None:
         """Learn all measurements beyond those known already, in blocks.
@@ -113,6 +116,7 @@ class Model:
         """Note that all members have learnt the measurements up to `end`."""
         self.measured = data.index[:end].copy()
         self.y = self.scale.standardise(data.values[:end])
+        self.extra = self.doubts.of(data.index[:end], data.values[:end])
         self.edges.append(end)
 
     def bite_rows(self) -> int:
@@ -157,7 +161,8 @@ def build_model(
         InvalidInput: FIELD_INVALID when none of those chosen can be built from the features.
     """
     arrays = {**features.arrays, **learnt}
-    members = answering_members(features.arrays, chosen, has_deep=hyper is not None and DEEP.name in hyper)
+    has_deep = hyper is not None and any(member.name in hyper for member in LEARNT)
+    members = answering_members(features.arrays, chosen, has_deep=has_deep)
     if hyper is None:
         dims = {name: array.shape[1] for name, array in arrays.items()}
         hyper = {member.name: defaults(member, dims) for member in members}

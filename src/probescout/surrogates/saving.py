@@ -21,7 +21,7 @@ STATE_VERSION = 2
 
 def saved(model: Model, data: Measurements, scores: Sequence[Score], schedule: FitSchedule) -> dict[str, Any]:
     """Return JSON values, and arrays under "arrays"."""
-    rows = np.array([(s.z, s.log_shallow, s.log_deep, s.deep_z) for s in scores]).reshape(-1, 4)
+    rows = np.array([(s.z, s.log_shallow, s.log_deep, s.deep_z, s.pit, s.mean) for s in scores]).reshape(-1, 6)
     return {
         "version": STATE_VERSION,
         **exchange.found(model),

@@ -9,6 +9,8 @@ from typing import Any
 FIRST_FIT = 5
 """Measurements, not all the same, before the first fit."""
 FIT_EVERY = 15
+FIT_PART = 10
+"""From 150 measurements on the wait is one in so many of those that the last fit saw: hyperparameters hardly move."""
 RETRY_AFTER = 5
 """Tells after which a fit that never came back is asked for again."""
 
@@ -25,21 +27,22 @@ class FitSchedule:
     is_urgent: bool = False
     """Whether the last fit no longer suits the data, however few tells ago it was."""
 
-    def is_due(self, n: int, *, is_constant: bool) -> bool:
+    def is_due(self, n: int, *, is_constant: bool, is_eager: bool = False) -> bool:
         """Return whether a fit should be started.
 
-        The wait between fits grows with the data up to 15 tells: hyperparameters move most while measurements are few.
+        The wait between fits grows with the data: hyperparameters move most while measurements are few.
 
         Args:
             n: Measurements now.
             is_constant: Whether all values are the same.
+            is_eager: Whether a fit has more to do than to follow the data.
         """
         if self.n_at_request is not None and n < self.n_at_request + RETRY_AFTER:
             return False
         if n < FIRST_FIT or is_constant:
             return False
-        wait = min(FIT_EVERY, max(self.n_at_fit, FIRST_FIT))
-        return self.n_fits == 0 or self.is_urgent or n - self.n_at_fit >= wait
+        wait = max(min(FIT_EVERY, max(self.n_at_fit, FIRST_FIT)), self.n_at_fit // FIT_PART)
+        return self.n_fits == 0 or self.is_urgent or is_eager or n - self.n_at_fit >= wait
 
     def requested(self, n: int) -> FitSchedule:
         """Return the schedule after a fit was asked for with n measurements."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from scipy.special import logsumexp
 
 from probescout.surrogates.doubts import doubted, supported
 from probescout.surrogates.members.definition import Hyperparameters, Member, defaults
-from probescout.surrogates.members.posterior_mode import Problem
+from probescout.surrogates.members.posterior_mode import Problem, squares_of
 from probescout.surrogates.mixture import mixture
 from probescout.surrogates.noise import Scale, is_constant, scale_of
 from probescout.surrogates.warp import Warp
@@ -35,8 +37,11 @@ class Task:
     """(n,) target units."""
     variances: FloatArray
     """(n,) squared target units; NaN where unknown."""
-    start: dict[str, Hyperparameters]
-    """Where to start, by member; one that is missing starts at the prior modes."""
+
+    @cached_property
+    def squares(self) -> dict[str, FloatArray]:
+        """Squared differences by feature: every member and every axis looks at the same ones."""
+        return squares_of(self.observed)
 
     @property
     def dims(self) -> dict[str, int]:
@@ -76,22 +81,30 @@ class Trial:
     """(n,) the noise that doubted measurements should get."""
 
 
-def attempt(task: Task, warp: Warp, extra: FloatArray) -> Trial:
+def attempt(
+    task: Task,
+    warp: Warp,
+    extra: FloatArray,
+    start: Mapping[str, Hyperparameters],
+    n_evaluations: int = WARM_EVALUATIONS,
+) -> Trial:
     """Fit all members on one axis.
 
     Args:
         task: What to fit.
         warp: The bend of the axis.
         extra: (n,) noise of doubted measurements, standardised.
+        start: Where to start, by member; one that is missing starts at the prior modes and gets 60 evaluations.
+        n_evaluations: At most so many from a start.
     """
     scale = task.scale(warp, extra)
     y, stated = scale.standardise(task.values), scale.noise(task.values, task.variances)
     hyper, objective, explained = {}, {}, []
     for member in task.members:
-        problem = Problem(member, task.observed, y, stated, extra)
-        start = task.start.get(member.name)
-        n_evaluations = WARM_EVALUATIONS if start else FIRST_EVALUATIONS
-        found, value = problem.maximise(start or defaults(member, task.dims), n_evaluations)
+        problem = Problem(member, task.squares, y, stated, extra)
+        is_warm = member.name in start
+        first = start[member.name] if is_warm else defaults(member, task.dims)
+        found, value = problem.maximise(first, n_evaluations if is_warm else FIRST_EVALUATIONS)
         hyper[member.name], objective[member.name] = found, value
     mean, variance, noise = _left_out(task, hyper, y, stated, extra)
     for member, v, s in zip(task.members, variance, noise, strict=True):
@@ -115,7 +128,7 @@ def _left_out(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return leave-one-out means and variances and the noise variances, each (member, n)."""
     found = [
-        Problem(member, task.observed, y, stated, extra).leave_one_out(hyper[member.name]) for member in task.members
+        Problem(member, task.squares, y, stated, extra).leave_one_out(hyper[member.name]) for member in task.members
     ]
     mean, variance, noise = np.array(found).swapaxes(0, 1)
     return mean, variance, noise

@@ -40,12 +40,22 @@ class View:
     def assessment(self) -> Assessment:
         """Weights and corrections."""
         model = self._model
-        return assess(model.members, model.gps, model.y, self._scores, is_constant=model.scale.is_constant)
+        return assess(
+            model.members,
+            model.gps,
+            model.y,
+            self._scores,
+            is_trusted=model.extra == 0.0,
+            is_constant=model.scale.is_constant,
+        )
 
     @cached_property
     def calibration(self) -> Calibration:
         """How well the latest predictions covered what was then measured."""
-        return calibration_of(self._scores, is_deep_alarmed=self.assessment.is_deep_alarmed)
+        mean = self.assessment.weights @ np.stack([gp.mean for gp in self._model.gps])
+        return calibration_of(
+            self._scores, self._model.scale.restored(mean), is_deep_alarmed=self.assessment.is_deep_alarmed
+        )
 
     @cached_property
     def posterior(self) -> Posterior:

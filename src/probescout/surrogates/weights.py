@@ -27,6 +27,8 @@ DEEP_LEAST_SCORES = 10
 DEEP_DOUBT = 5.0
 """Pseudo-counts in favour of the shallow members."""
 DEEP_LEAST_COVERAGE = 0.8
+DEEP_WORSE_COVERAGE = 0.1
+"""By so much must it cover less than the committee: where a planner hopes most, honest intervals are missed too."""
 DEEP_MOST_LOSS = 0.5
 """Mean log score, in nats, that a deep member may lose on the shallow mixture before it is shut off."""
 DEEP_LOSS_CLIP = 5.0
@@ -37,13 +39,21 @@ def log_normal(y: FloatArray, mean: FloatArray, var: FloatArray) -> FloatArray:
     return np.asarray(-0.5 * ((y - mean) ** 2 / var + np.log(var) + LOG_2PI))
 
 
-def point_weights(field_mean: FloatArray, measured_mean: FloatArray) -> FloatArray:
+def point_weights(
+    field_mean: FloatArray, measured_mean: FloatArray, is_trusted: NDArray[np.bool_] | None = None
+) -> FloatArray:
     """Return the importance weights (n,) of measurements, which sum to n.
 
     Args:
         field_mean: (candidate,) predicted mean, over an even sample of the candidates.
         measured_mean: (n,) predicted mean where the measurements were made.
+        is_trusted: (n,) whether a measurement counts at all; None: every one does.
     """
+    if is_trusted is not None and is_trusted.any() and not is_trusted.all():
+        found = np.zeros(len(measured_mean))
+        found[is_trusted] = point_weights(field_mean, measured_mean[is_trusted])
+        return found * (len(found) / np.count_nonzero(is_trusted))
+
     n = len(measured_mean)
     low, high = float(field_mean.min()), float(field_mean.max())
     if n == 0 or not high - low > 1e-12:
@@ -88,21 +98,22 @@ class DeepVerdict:
     """Whether it was shut off for misbehaving, as opposed to not yet trusted."""
 
 
-def judge_deep(log_shallow: FloatArray, log_deep: FloatArray, deep_z: FloatArray) -> DeepVerdict:
+def judge_deep(log_shallow: FloatArray, log_deep: FloatArray, deep_z: FloatArray, z: FloatArray) -> DeepVerdict:
     """Weigh a deep member by its latest one-step-ahead scores.
 
     Args:
         log_shallow: (n,) log density that the shallow mixture gave each value before it was known.
         log_deep: (n,) the same of the deep member.
         deep_z: (n,) standardised errors of the deep member.
+        z: (n,) standardised errors of the committee.
     """
-    log_shallow, log_deep, deep_z = (a[-DEEP_WINDOW:] for a in (log_shallow, log_deep, deep_z))
+    log_shallow, log_deep, deep_z, z = (a[-DEEP_WINDOW:] for a in (log_shallow, log_deep, deep_z, z))
     n = len(log_shallow)
     if n < DEEP_LEAST_SCORES:
         return DeepVerdict(0.0, False)
     gain = np.clip(np.nan_to_num(log_deep - log_shallow, nan=-np.inf), -DEEP_LOSS_CLIP, DEEP_LOSS_CLIP)
-    coverage = float((np.abs(deep_z) <= 1.96).mean())
-    if coverage < DEEP_LEAST_COVERAGE or float(gain.mean()) < -DEEP_MOST_LOSS:
+    coverage, usual = (float((np.abs(a) <= 1.96).mean()) for a in (deep_z, z))
+    if coverage < min(DEEP_LEAST_COVERAGE, usual - DEEP_WORSE_COVERAGE) or float(gain.mean()) < -DEEP_MOST_LOSS:
         return DeepVerdict(0.0, True)
     weight, ratio = 0.5, np.exp(gain)
     for _ in range(N_ITERATIONS):

@@ -27,11 +27,21 @@ DEEP = Member(
     is_deep=True,
 )
 
+CONV = Member(
+    "conv",
+    (Group("conv", DEEP_LENGTH, THIRD), Group("bank", BANK_LENGTH, THIRD), Group("xy", XY_LENGTH, THIRD)),
+    is_deep=True,
+)
+
 SHALLOW = (XY, PCA8, BANK, BANK_XY)
-EMBEDDING = "deep"
-"""Name of the learnt representation."""
+LEARNT = (DEEP, CONV)
+"""Members that learn their representation, each of the name of its first group; a committee has one of them at most."""
 DEEP_INPUTS = ("pca8", "bank")
-"""Representations that the network sees."""
+"""Representations that the network of `DEEP` sees."""
+CONV_NET, CONV_PRIOR, CONV_PROGRESS = "conv.net.", "conv.prior.", "conv.progress"
+"""Names of arrays: prefixes of the weights of the network of `CONV` as they are and as pretrained, and slices done."""
+N_SLICES = 6
+"""Slices of its pretraining, about a second each."""
 
 
 def check_members(names: Sequence[str], *, use_deep: bool = True) -> None:
@@ -44,7 +54,7 @@ def check_members(names: Sequence[str], *, use_deep: bool = True) -> None:
     Raises:
         InvalidInput: FIELD_INVALID for a name that is not known or given twice, or when nothing is left.
     """
-    known = [member.name for member in (*SHALLOW, DEEP)]
+    known = [member.name for member in (*SHALLOW, *LEARNT)]
     for i, name in enumerate(names):
         if name not in known:
             what = f"no member of the committee is named '{name[:80]}'"
@@ -55,10 +65,17 @@ def check_members(names: Sequence[str], *, use_deep: bool = True) -> None:
         raise InvalidInput(
             Reason.FIELD_INVALID, f"{what}; choose of {', '.join(known)}, or none for all", field=f"spec.members[{i}]"
         )
-    if list(names) == [DEEP.name] and not use_deep:
+    learnt = [member.name for member in LEARNT if member.name in names]
+    if len(learnt) > 1:
         raise InvalidInput(
             Reason.FIELD_INVALID,
-            f"'{DEEP.name}' is the only member and is_deep_member_disabled leaves it out; name another member too",
+            f"members {' and '.join(learnt)} both learn what they see, and a committee judges one such; leave one out",
+            field="spec.members",
+        )
+    if list(names) == learnt != [] and not use_deep:
+        raise InvalidInput(
+            Reason.FIELD_INVALID,
+            f"'{learnt[0]}' is the only member and is_deep_member_disabled leaves it out; name another member too",
             field="spec.members",
         )
 
@@ -68,12 +85,12 @@ def shallow_members(features: Collection[str], chosen: Collection[str] = ()) -> 
 
     Args:
         features: Names of the representations.
-        chosen: Names of members; none: all. When only the deep one is chosen, another stands in until it is learnt.
+        chosen: Names of members; none: all. When only a deep one is chosen, another stands in until it is learnt.
 
     Raises:
         InvalidInput: FIELD_INVALID when none of those chosen can be built.
     """
-    wanted = {BANK_XY.name} if set(chosen) == {DEEP.name} else set(chosen)
+    wanted = {BANK_XY.name} if _is_learnt_only(chosen) else set(chosen)
     found = tuple(m for m in SHALLOW if set(m.features) <= set(features) and (not wanted or m.name in wanted))
     if not found:
         raise InvalidInput(
@@ -93,15 +110,38 @@ def answering_members(features: Collection[str], chosen: Collection[str], *, has
         chosen: Names of members; none: all.
         has_deep: Whether the deep member is learnt.
     """
-    if not has_deep:
+    learnt = learnt_member(chosen)
+    if not has_deep or learnt is None:
         return shallow_members(features, chosen)
-    if set(chosen) == {DEEP.name}:
+    if _is_learnt_only(chosen):
         # With nobody to be judged against it is weighed and corrected as the others are among themselves.
-        return (replace(DEEP, is_deep=False),)
-    return (*shallow_members(features, chosen), DEEP)
+        return (replace(learnt, is_deep=False),)
+    return (*shallow_members(features, chosen), learnt)
 
 
-def can_be_deep(features: Collection[str], chosen: Collection[str] = ()) -> bool:
-    """Return whether the deep member is wanted and has what it needs."""
-    is_wanted = not chosen or DEEP.name in chosen
-    return is_wanted and set(DEEP_INPUTS) | set(DEEP.features) - {EMBEDDING} <= set(features)
+def learnt_member(chosen: Collection[str] = ()) -> Member | None:
+    """Return the member with a learnt representation that is wanted, if any.
+
+    Args:
+        chosen: Names of members; none: the default, `DEEP`.
+    """
+    return next((m for m in LEARNT if m.name in (chosen or (DEEP.name,))), None)
+
+
+def deep_member(features: Collection[str], chosen: Collection[str] = (), *, has_image: bool = True) -> Member | None:
+    """Return the deep member that is wanted, if what it needs is there.
+
+    Args:
+        features: Names of the representations.
+        chosen: Names of members; none: all.
+        has_image: Whether there is an image of which the candidates are pixels.
+    """
+    member = learnt_member(chosen)
+    if member is None or (member is CONV and not has_image):
+        return None
+    needed = set(member.features[1:]) | (set(DEEP_INPUTS) if member is DEEP else set())
+    return member if needed <= set(features) else None
+
+
+def _is_learnt_only(chosen: Collection[str]) -> bool:
+    return len(chosen) > 0 and set(chosen) <= {member.name for member in LEARNT}

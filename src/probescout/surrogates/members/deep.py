@@ -7,14 +7,14 @@ learning"), and the learnt kernel is one term of three, so that it can only add 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from numpy.typing import NDArray
 
-from probescout.surrogates.members.catalogue import DEEP, DEEP_INPUTS, EMBEDDING
+from probescout.surrogates.members.catalogue import DEEP, DEEP_INPUTS
 from probescout.surrogates.members.definition import Hyperparameters, defaults
 from probescout.surrogates.members.gp import MemberGP, boxes, build_gp
 
@@ -86,31 +86,47 @@ def fit_deep(
     inputs = _inputs(observed)
     network = Embedding(inputs.shape[1], generator)
     with torch.no_grad():
-        fixed = {**observed, EMBEDDING: network(inputs).numpy()}
+        fixed = {**observed, DEEP.name: network(inputs).numpy()}
     model = build_gp(DEEP, fixed, y, stated_noise)
     dims = {name: array.shape[1] for name, array in fixed.items()}
     model.write(start or defaults(DEEP, dims))
-    _maximise(model, network, inputs)
+    parameters = [*network.parameters(), *model.log_parameters()]
+    climb(model, lambda: network(inputs), network.log_prior, [(parameters, LEARNING_RATE)], N_STEPS)
     limits = list(boxes(DEEP, [dims[f] for f in DEEP.features]))
-    found = _boxed(model.read(), limits)
+    found = boxed(model.read(), limits)
     return found, embed(network, candidates)
 
 
-def _maximise(model: MemberGP, network: Embedding, inputs: torch.Tensor) -> None:
-    """Climb the posterior by Adam; a step that leaves it non-finite or not positive definite ends the climb."""
+def climb(
+    model: MemberGP,
+    embedding: Callable[[], torch.Tensor],
+    log_prior: Callable[[], torch.Tensor],
+    rates: Sequence[tuple[Sequence[torch.nn.Parameter], float]],
+    n_steps: int,
+) -> None:
+    """Climb the posterior by Adam; a step that leaves it non-finite ends the climb, and the best point is kept.
+
+    Args:
+        model: Whose first group is the learnt one.
+        embedding: Returns the inputs of that group (measurement, dim) float64 under the present weights.
+        log_prior: Returns the log density of the weights under their prior.
+        rates: Parameters and their learning rates.
+        n_steps: Of Adam.
+    """
     objective = ExactMarginalLogLikelihood(model.likelihood, model)
-    parameters = [*network.parameters(), *model.log_parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=LEARNING_RATE)
-    rest = model.train_inputs[0][:, N_EMBEDDING:]
+    parameters = [p for group, _ in rates for p in group]
+    optimizer = torch.optim.Adam([{"params": list(group), "lr": rate} for group, rate in rates])
+    n_learnt = int(model.terms[0].base_kernel.ard_num_dims)
+    rest = model.train_inputs[0][:, n_learnt:]
     n = len(rest)
     model.train()
     best = [p.detach().clone() for p in parameters]
     best_value = -np.inf
-    for _ in range(N_STEPS):
+    for _ in range(n_steps):
         optimizer.zero_grad()
-        x = torch.cat([network(inputs), rest], dim=1)
+        x = torch.cat([embedding(), rest], dim=1)
         model.set_train_data(inputs=x, strict=False)
-        value = objective(model(x), model.train_targets) + network.log_prior() / n
+        value = objective(model(x), model.train_targets) + log_prior() / n
         if not torch.isfinite(value):
             break
         if value.item() > best_value:
@@ -137,7 +153,7 @@ def _inputs(features: Mapping[str, NDArray[np.floating]]) -> torch.Tensor:
     return torch.cat([torch.as_tensor(np.asarray(features[f], dtype=np.float64)) for f in DEEP_INPUTS], dim=1)
 
 
-def _boxed(found: Hyperparameters, limits: list[tuple[float, float]]) -> Hyperparameters:
+def boxed(found: Hyperparameters, limits: list[tuple[float, float]]) -> Hyperparameters:
     """Clip hyperparameters to the box, which Adam does not know."""
     left = iter(limits)
     lengthscales: list[tuple[float, ...]] = []

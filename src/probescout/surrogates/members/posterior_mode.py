@@ -31,7 +31,7 @@ class Problem:
     def __init__(
         self,
         member: Member,
-        observed: Mapping[str, NDArray[np.floating]],
+        squares: Mapping[str, FloatArray],
         y: FloatArray,
         stated_noise: FloatArray,
         extra_noise: FloatArray | float = 0.0,
@@ -40,14 +40,14 @@ class Problem:
 
         Args:
             member: The member.
-            observed: Feature -> (measurement, dim).
+            squares: Feature -> squared differences, of `squares_of`.
             y: (measurement,) standardised.
             stated_noise: (measurement,) variances that the measurements state, believed as far as is fitted.
             extra_noise: (measurement,) variances beyond that.
         """
         self.extra = extra_noise
         self.y, self.stated = y, stated_noise
-        self._squares = [_squares(np.asarray(observed[f], dtype=np.float64)) for f in member.features]
+        self._squares = [squares[f] for f in member.features]
         priors = []
         for group, squares in zip(member.groups, self._squares, strict=True):
             priors += [group.log_lengthscale] * len(squares) + [group.log_amplitude]
@@ -159,7 +159,11 @@ class Problem:
         return self.y - (inverse @ self.y) / precision, 1.0 / precision, noise
 
 
-def _squares(x: FloatArray) -> FloatArray:
-    """Return 5 (x_id - x_jd)^2 as (dim, n * n), of inputs (n, dim)."""
-    difference = x.T[:, :, None] - x.T[:, None, :]
-    return (5.0 * difference * difference).reshape(x.shape[1], -1)
+def squares_of(observed: Mapping[str, NDArray[np.floating]]) -> dict[str, FloatArray]:
+    """Return 5 (x_id - x_jd)^2 as feature -> (dim, n * n), from feature -> inputs (n, dim)."""
+    found = {}
+    for name, x in observed.items():
+        columns = np.asarray(x, dtype=np.float64).T
+        difference = columns[:, :, None] - columns[:, None, :]
+        found[name] = (5.0 * difference * difference).reshape(len(columns), -1)
+    return found
