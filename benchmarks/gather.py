@@ -45,8 +45,7 @@ def summary(
     whole = {name: rows for name, rows in cases.items() if set(rows) == arms}
     told = {
         "cases": cases,
-        "mean_rank": mean_ranks(_values(whole, "top1_found"), is_larger_better=True),
-        "mean_rank_rmse": mean_ranks(_values(whole, "rmse"), is_larger_better=False),
+        **_ranks(whole),
         "means": {arm: _mean(whole, arm) for arm in sorted(arms)} if whole else {},
         **_against_members(whole),
         "controls": _controls(controls),
@@ -132,12 +131,14 @@ def _controls(cases: Mapping[str, Rows]) -> dict[str, Any]:
 def _peers(found: Mapping[Task, Row], folder: Path) -> dict[str, Any] | None:
     """Return our arms and the peers on the cases and seeds that both have; None where there are none."""
     cases: dict[str, Rows] = {}
+    peers: set[str] = set()
     budgets = {task.budget for task in found}
     for name in dict.fromkeys(task.case.name for task in found if task.case.outside is None):
         theirs = [r for budget in budgets for r in read_results(name, budget, folder)]
         ours = {(t.arm, t.seed): r for t, r in found.items() if t.case.name == name}
         runs: dict[str, dict[int, Row]] = {}
         for r in theirs:
+            peers.add(r["peer"])
             runs.setdefault(r["peer"], {})[r["seed"]] = r
         for (arm, seed), r in ours.items():
             if any(seed in by_seed for by_seed in runs.values()) and arm not in SINGLE:
@@ -150,10 +151,21 @@ def _peers(found: Mapping[Task, Row], folder: Path) -> dict[str, Any] | None:
     planners = {who for rows in cases.values() for who in rows}
     return {
         "cases": cases,
-        "mean_rank": mean_ranks(_values(cases, "top1_found"), is_larger_better=True),
-        "mean_rank_rmse": mean_ranks(_values(cases, "rmse"), is_larger_better=False),
+        **_ranks(cases),
+        # Random and grid points serve the error of the map and find nothing; each of ours stands among the peers alone.
+        "among_peers": {
+            arm: _ranks({name: {w: r for w, r in rows.items() if w in {arm, *peers}} for name, rows in cases.items()})
+            for arm in sorted(planners - peers)
+        },
         # A case that lacks a planner takes no part in the ranks.
         "missing": [f"{who} on {name}" for name, rows in cases.items() for who in sorted(planners - set(rows))],
+    }
+
+
+def _ranks(cases: Mapping[str, Rows]) -> dict[str, Any]:
+    return {
+        "mean_rank": mean_ranks(_values(cases, "top1_found"), is_larger_better=True),
+        "mean_rank_rmse": mean_ranks(_values(cases, "rmse"), is_larger_better=False),
     }
 
 

@@ -67,8 +67,10 @@ def campaign(size: int, n: int) -> tuple[list[Step], dict[str, Any]]:
         name = caller.start(size)
         health = HealthWatch(channel)
         health.start()
-        steps, first_s = caller.loop(name, n, FitClock(server.pid))
-        health.stop()
+        try:
+            steps, first_s = caller.loop(name, n, FitClock(server.pid))
+        finally:
+            health.stop()
         row = {
             **figures(steps),
             "first_suggest_ms": round(1e3 * first_s, 2),

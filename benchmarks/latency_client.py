@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import threading
 import time
 import uuid
@@ -25,6 +26,7 @@ BLOCK = 15
 """Steps, as many as between two fits, that are done without a pause and then with one for every fit to end."""
 COMPUTE_BUDGET_S = 60.0
 CALL_S = 300.0
+FIRST_FIT_S = 90.0
 HEALTH_S = 0.05
 
 
@@ -124,8 +126,14 @@ class Caller:
 
     def _first_fit(self, campaign: str) -> None:
         watch = pb.WatchEventsRequest(campaign=campaign)
-        events = self._planner.WatchEvents(watch, metadata=self._metadata, timeout=CALL_S)
-        next(e for e in events if e.kind == "ModelSwapped")
+        events = self._planner.WatchEvents(watch, metadata=self._metadata, timeout=FIRST_FIT_S)
+        try:
+            next(e for e in events if e.kind == "ModelSwapped")
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise
+            # A fit that failed is tried again after some more tells; the figures then show how many there were.
+            print(f"no fit within {FIRST_FIT_S:g} s; going on without", file=sys.stderr, flush=True)
         events.cancel()
 
     def n_fits(self, campaign: str) -> int:

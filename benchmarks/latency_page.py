@@ -103,6 +103,6 @@ def _atomai(told: Mapping[str, Any]) -> str:
         return f"Not timed: {found['error'] if found else 'left out'}.\n"
     return (
         f"One step of its recipe (a new deep kernel, 100 cycles, prediction of {found['candidates']:,} candidates) "
-        f"with {found['n']} measurements takes {found['step_s']:.2f} s with one thread on the same machine in the same "
-        f"run: {found['ratio']:.0f} times our median Step.\n"
+        f"with {found['n']} measurements takes {found['step_s']:.2f} s of one processor on the same machine in the "
+        f"same run: {found['ratio']:.0f} times our median Step.\n"
     )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.arms import ARMS
+from benchmarks.cases import SIMULATED
 from benchmarks.markdown import interval, machine, seeds_text, table
 from benchmarks.recorded import RECORDED
 
@@ -132,7 +133,7 @@ def _by_case(cases: Mapping[str, Any], name: str, digits: int) -> str:
     arms = _order({arm for rows in cases.values() for arm in rows})
     rows: list[list[Any]] = []
     for case, found in cases.items():
-        what = RECORDED[case].what if case in RECORDED else "simulated" if "_" in case else ""
+        what = RECORDED[case].what if case in RECORDED else "simulated" if case in SIMULATED else ""
         row: list[Any] = [case, what]
         for arm in arms:
             if arm not in found:
@@ -182,7 +183,13 @@ def _peers(peers: Mapping[str, Any] | None) -> str:
         + "\n"
         + (missing if peers["missing"] else "")
         + table(["planner", "mean rank by top 1 % found", "mean rank by error"], ranks)
+        + "\nEach of ours among the peers alone, mean ranks by top 1 % found and by error:\n\n"
+        + table(["planner", "by top 1 % found", "by error"], _among(peers["among_peers"]))
     )
+
+
+def _among(found: Mapping[str, Any]) -> list[list[Any]]:
+    return [[arm, ranks["mean_rank"][arm], ranks["mean_rank_rmse"][arm]] for arm, ranks in found.items()]
 
 
 def _second(item: tuple[str, Any]) -> float:
