@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -79,8 +80,12 @@ class Recorded:
         if "image" in options:
             options["image"] = str(DATA / options["image"])
         made = OUT / "cases" / f"{path.stem}.nc"
-        if not made.exists():
-            convert(path, made, **options)
+        made.parent.mkdir(parents=True, exist_ok=True)
+        with made.with_suffix(".lock").open("w", encoding="ascii") as lock:
+            # Runs go on side by side, and several may want the same file first.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                convert(path, made, **options)
         return Recording.load(made)
 
 
