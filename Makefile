@@ -107,6 +107,6 @@ client-sweep: $(INSTALLED) ## install and run the client on every Python found; 
 	$(BIN)/python src/client/tests/sweep.py
 
 clean: ## remove environments, caches and build products
-	rm -rf $(VENV) $(PROTO_VENV) build dist src/client/build src/client/*.egg-info demo-result
+	rm -rf $(VENV) $(PROTO_VENV) $(VENV)-peers out build dist src/client/build src/client/*.egg-info demo-result
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src scalarizers planners theory tests benchmarks examples docs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -51,6 +51,26 @@ def build_policy(spec: Mapping[str, Any], *, field: str) -> Planner:
     return policy
 
 
+def check_policy(policy: Planner, n_objectives: int, *, field: str) -> None:
+    """Ask a policy that has a say in it whether it can plan for so many objectives.
+
+    Args:
+        policy: One that is handed over to.
+        n_objectives: Targets of the campaign.
+        field: Path of its spec among the parameters.
+
+    Raises:
+        InvalidInput: It cannot; with the path of what is wrong.
+    """
+    check = getattr(policy, "check_objectives", None)
+    if check is None:
+        return
+    try:
+        check(n_objectives)
+    except InvalidInput as refusal:
+        raise InvalidInput(refusal.reason, refusal.message, field=f"{field}.{refusal.field}") from refusal
+
+
 def name_of(policy: Planner) -> str:
     """Return who answered the last score: the policy, or the one that it handed over to."""
     return str(getattr(policy, "chosen_by", "") or policy.name)

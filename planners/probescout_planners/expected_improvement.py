@@ -74,6 +74,7 @@ class ExpectedImprovement:
     }
     needs_model: ClassVar[bool] = True
     is_gain: ClassVar[bool] = True
+    is_split: bool = True
 
     def __init__(self, xi: float = 0.0, noisy: bool = False, n_draws: int = 8) -> None:
         """Set what counts as an improvement.
@@ -85,6 +86,8 @@ class ExpectedImprovement:
         """
         self.xi = float(xi)
         self.noisy = bool(noisy)
+        # What the measured points may turn out to be moves the score too.
+        self.is_split = not self.noisy
         self.n_draws = int(n_draws)
 
     def score(self, belief: Belief, rng: np.random.Generator) -> FloatArray:

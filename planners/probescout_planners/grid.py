@@ -55,7 +55,7 @@ class Grid:
 
     def score(self, belief: Belief, rng: np.random.Generator) -> FloatArray:
         """Return scores (candidate,): larger for earlier nodes, below zero for candidates that are no node."""
-        if self._positions is not belief.positions:
+        if self._positions is None or not np.array_equal(self._positions, belief.positions):
             self._order = grid_order(belief.positions, belief.shape, self.budget)
             self._positions = belief.positions
         return self._order.copy()

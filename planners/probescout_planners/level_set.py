@@ -52,6 +52,7 @@ class LevelSet:
         "additionalProperties": False,
     }
     needs_model: ClassVar[bool] = True
+    is_split: bool = True
 
     def __init__(self, level: float | None = None, quantile: float = 0.5, beta: float = 1.96) -> None:
         """Set the level.
@@ -62,6 +63,8 @@ class LevelSet:
             beta: Weight of the SD.
         """
         self.level = None if level is None else float(level)
+        # A level taken from the map is that of all candidates together.
+        self.is_split = level is not None
         self.quantile = float(quantile)
         self.beta = float(beta)
 

@@ -30,6 +30,7 @@ class MaxVariance:
     }
     needs_model: ClassVar[bool] = True
     is_gain: ClassVar[bool] = True
+    is_split: ClassVar[bool] = True
 
     def score(self, belief: Belief, rng: np.random.Generator) -> FloatArray:
         """Return the SD (candidate,) in target units."""

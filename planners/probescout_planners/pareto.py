@@ -89,7 +89,7 @@ class Pareto:
             InvalidInput: PARAM_INVALID when the reference point has another number of targets than the campaign.
         """
         objectives = belief.objectives
-        self._check(len(objectives))
+        self.check_objectives(len(objectives))
         values = compromises(objectives)
         if not len(values):
             return np.asarray(np.prod([b.std for b in objectives], axis=0))
@@ -111,7 +111,12 @@ class Pareto:
         ]
         return ranked_below(VANISHED, np.sum(logs, axis=0))
 
-    def _check(self, n_objectives: int) -> None:
+    def check_objectives(self, n_objectives: int) -> None:
+        """Refuse a reference point that is not one of the campaign's.
+
+        Raises:
+            InvalidInput: PARAM_INVALID when it has another number of targets.
+        """
         if self.reference is not None and len(self.reference) != n_objectives:
             raise InvalidInput(
                 Reason.PARAM_INVALID,

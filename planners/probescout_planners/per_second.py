@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from probescout.core.ports import Belief, Json
+from probescout.core.ports import Belief, Json, present
 from probescout.surrogates.improvement import VANISHED
-from probescout_planners.delegates import SPEC_SCHEMA, build_policy, name_of
+from probescout_planners.delegates import SPEC_SCHEMA, build_policy, check_policy, name_of
 
 FloatArray = NDArray[np.float64]
 
@@ -68,26 +69,43 @@ class PerSecond:
         """
         self._inner = build_policy(policy or {"name": "expected_improvement"}, field="params.policy")
         self._weight = float(weight)
+        self.needs_model = self._inner.needs_model  # type: ignore[misc]  # the charge needs none
 
     @property
     def chosen_by(self) -> str:
         """Return this policy and the one that it weighs."""
         return f"{self.name}/{name_of(self._inner)}"
 
+    def check_objectives(self, n_objectives: int) -> None:
+        """Refuse a number of targets for which the other policy cannot plan.
+
+        Raises:
+            InvalidInput: As the other policy.
+        """
+        check_policy(self._inner, n_objectives, field="params.policy")
+
+    def present(self, belief: Belief) -> PerSecond:
+        """Return this policy around the one that answers for the belief."""
+        found = copy(self)
+        inner = present(self._inner, belief)
+        vars(found).update(_inner=inner, needs_model=inner.needs_model)
+        return found
+
     def score(self, belief: Belief, rng: np.random.Generator) -> FloatArray:
         """Return the weighed scores (candidate,)."""
+        inner = present(self._inner, belief)
         cost = seconds(belief)
         if cost is None or self._weight == 0.0:
-            return np.array(self._inner.score(belief, rng), dtype=np.float64)
-        if hasattr(self._inner, "log_score"):
-            logs = self._inner.log_score(belief, rng) - self._weight * np.log(cost)
+            return np.array(inner.score(belief, rng), dtype=np.float64)
+        if hasattr(inner, "log_score"):
+            logs = inner.log_score(belief, rng) - self._weight * np.log(cost)
             with np.errstate(over="ignore", under="ignore"):
                 plain = np.exp(np.minimum(logs, 700.0))
             # The logarithm, too, when the plain numbers cannot tell the best candidates apart.
             is_plain = plain[belief.available].max(initial=0.0) > VANISHED and logs[belief.available].max() < 700.0
             return np.asarray(plain if is_plain else logs)
-        scores = np.asarray(self._inner.score(belief, rng), dtype=np.float64)
-        if getattr(self._inner, "is_gain", False):
+        scores = np.asarray(inner.score(belief, rng), dtype=np.float64)
+        if getattr(inner, "is_gain", False):
             relative = (cost / cost.min()) ** self._weight
             return np.asarray(np.where(scores >= 0.0, scores / cost**self._weight, scores * relative))
         return charged(scores, cost, self._weight, belief.available)

@@ -41,6 +41,7 @@ class ProbabilityOfImprovement:
     }
     needs_model: ClassVar[bool] = True
     is_gain: ClassVar[bool] = True
+    is_split: ClassVar[bool] = True
 
     def __init__(self, xi: float = 0.0) -> None:
         """Set what counts as an improvement.

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probescout.core.errors import InvalidInput, Reason
-from probescout.core.ports import Belief, Json
+from probescout.core.ports import Belief, Json, Planner, present
 from probescout.surrogates.improvement import expected_improvement
-from probescout_planners.delegates import SPEC_SCHEMA, build_policy, name_of
+from probescout_planners.delegates import SPEC_SCHEMA, build_policy, check_policy, name_of
 
 FloatArray = NDArray[np.float64]
 
@@ -108,16 +108,32 @@ class Staged:
             for i, stage in enumerate(stages)
         ]
         self.needs_model = self._stages[0][0].needs_model  # type: ignore[misc]  # of the stage that begins
-        self.chosen_by = ""
-        """Stage and policy that answered the last score."""
+        self._latest: int | None = None
+
+    def check_objectives(self, n_objectives: int) -> None:
+        """Refuse a number of targets for which a stage cannot plan.
+
+        Raises:
+            InvalidInput: As that stage's policy.
+        """
+        for i, (policy, _) in enumerate(self._stages):
+            check_policy(policy, n_objectives, field=f"params.stages[{i}].policy")
 
     def score(self, belief: Belief, rng: np.random.Generator) -> FloatArray:
         """Return the scores (candidate,) of the stage's policy."""
-        i = self.stage(belief)
-        policy = self._stages[i][0]
-        scores = np.array(policy.score(belief, rng), dtype=np.float64)
-        self.chosen_by = f"{self.name}[{i + 1}]/{name_of(policy)}"
-        return scores
+        return np.array(self.present(belief).score(belief, rng), dtype=np.float64)
+
+    def present(self, belief: Belief) -> Planner:
+        """Return the policy of the stage that the belief calls for."""
+        self._latest = self.stage(belief)
+        return present(self._stages[self._latest][0], belief)
+
+    @property
+    def chosen_by(self) -> str:
+        """Return the stage and the policy that answered last."""
+        if self._latest is None:
+            return ""
+        return f"{self.name}[{self._latest + 1}]/{name_of(self._stages[self._latest][0])}"
 
     def stage(self, belief: Belief) -> int:
         """Return the index of the stage that the belief calls for."""

@@ -58,6 +58,7 @@ class TargetValue:
     }
     needs_model: ClassVar[bool] = True
     is_gain: ClassVar[bool] = True
+    is_split: bool = True
 
     def __init__(self, value: float, tolerance: float | None = None) -> None:
         """Set what is wanted.
@@ -68,6 +69,8 @@ class TargetValue:
         """
         self.value = float(value)
         self.tolerance = None if tolerance is None else float(tolerance)
+        # Closer than the closest so far: what is believed of all measured points has a say.
+        self.is_split = tolerance is not None
 
     def score(self, belief: Belief, rng: np.random.Generator) -> FloatArray:
         """Return expected gain in closeness (target units) or probability (candidate,).

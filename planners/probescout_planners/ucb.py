@@ -89,6 +89,7 @@ class UpperConfidenceBound:
         "additionalProperties": False,
     }
     needs_model: ClassVar[bool] = True
+    is_split: bool = True
 
     def __init__(
         self,
@@ -111,6 +112,8 @@ class UpperConfidenceBound:
         """
         self.beta = float(beta)
         self.schedule = schedule
+        # The theorem's weight grows with the number of candidates.
+        self.is_split = schedule != "sqrt_log"
         self.final_beta = float(final_beta)
         self.switch_at = float(switch_at)
         self.delta = float(delta)

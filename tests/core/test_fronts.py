@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -71,3 +72,23 @@ def test_only_what_has_all_targets_is_compared() -> None:
     assert pareto_front(state) == ((o["o0"],), 1)
     assert o["o3"].is_taught_further(0), "its model learns from it all the same"
     assert pareto_front(replace(state, observations={})) == ((), 0)
+
+
+@pytest.mark.parametrize(("n_targets", "most_s"), [(2, 0.25), (3, 2.5)])
+def test_ten_thousand_compromises_are_compared_quickly(n_targets: int, most_s: float) -> None:
+    values = np.abs(np.random.default_rng(5).normal(size=(10_000, n_targets)))
+    values /= np.linalg.norm(values, axis=1, keepdims=True)
+    values[5_000:] = values[:5_000]
+    started = process_time()
+    kept = nondominated(values)
+    assert process_time() - started < most_s
+    assert len(kept) == 10_000, "all lie on a sphere, and those that are there twice stay twice"
+    worse = np.concatenate([0.999 * values, values])
+    assert set(nondominated(worse[::10])) <= set(range(1_000, 2_000))
+
+
+def test_all_ties_of_the_best_stay() -> None:
+    state = campaign((1.0, 1.0), (3.0, 2.0), (3.0, 2.0), (2.0, 4.0))
+    assert names(state) == ["o1", "o2", "o0"]
+    alone = replace(state, spec=replace(state.spec, objectives=()))
+    assert names(alone) == ["o1", "o2"]

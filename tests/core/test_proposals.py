@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 
 from probescout.core.campaign import apply, create
 from probescout.core.errors import InvalidInput, NotFound, ProbescoutError, Reason, WrongState
-from probescout.core.events import Control, Controlled, Created, FrameAdded, FrameRevised, Leased, Observed, Returned
+from probescout.core.events import (
+    Control,
+    Controlled,
+    Created,
+    FrameAdded,
+    FrameRevised,
+    Leased,
+    Observed,
+    PointsProposed,
+    Returned,
+)
 from probescout.core.geometry import Affine, Position
 from probescout.core.observations import Observation, ObservationStatus
 from probescout.core.proposals import MAX_WAITING, propose, withdraw
@@ -182,3 +192,20 @@ def test_whatever_happens_a_waiting_point_is_open_and_waits_once(deeds: list[tup
         assert len(line) == len(set(line)) and not set(line) & state.done
         assert all((p.suggestion in state.pending) is bool(p.suggestion) for p in state.points)
         assert not set(waiting(state)) & set(state.pending.values())
+
+
+def test_what_concerns_no_point_leaves_the_line_as_it_is() -> None:
+    state = apply(create(Created("c", SPEC, 0.0)), FrameAdded("f1", 0.0, height=128, width=128))[0]
+    line = tuple(OperatorPoint(f"p{i}", 16_383 - i) for i in range(MAX_WAITING))
+    state = apply(state, PointsProposed(line))[0]
+    points = state.points
+    for candidate in range(20):
+        state, name = leased(state, candidate)
+        if candidate % 3:
+            state = told(state, candidate, name)
+        else:
+            state = apply(state, Returned((name,)))[0]
+    assert state.points is points, "copying 1,024 points at every event makes long histories slow to load"
+    state, name = leased(state, 16_380)
+    assert [p.id for p in state.points if p.suggestion] == ["p3"]
+    assert told(state, 5_000, name).points == line[:3] + line[4:]

@@ -12,6 +12,7 @@ from probescout_planners.per_second import PerSecond, charged, seconds
 from probescout_planners.staged import Staged
 from probescout_planners.ucb import UpperConfidenceBound
 
+from probescout.core.ports import present
 from probescout.testing.fake_belief import FakeCalibration, fake_belief, hard_beliefs, told, with_moments
 
 
@@ -142,6 +143,33 @@ def test_stages_that_are_over_at_once_are_passed_in_turn():
     assert [three.stage(replace(BASE, n_observed=n)) for n in (4, 5, 7, 8, 99)] == [0, 1, 1, 2, 2]
     assert three.needs_model is False
     assert stages({"n_observed": 5}).needs_model is True
+
+
+def test_the_stage_that_is_on_says_whether_it_needs_a_model_and_what_its_scores_are():
+    policy = Staged([
+        {"policy": {"name": "random"}, "until": {"n_observed": 5}},
+        {"policy": {"name": "staged", "params": {"stages": [
+            {"policy": {"name": "grid"}, "until": {"n_observed": 7}}, {"policy": {"name": "ucb"}}]}},
+         "until": {"n_observed": 9}},
+        {"policy": {"name": "per_second", "params": {"policy": {"name": "random"}}}},
+    ])  # fmt: skip
+    found = []
+    for n in (4, 5, 7, 9):
+        answering = present(policy, replace(BASE, n_observed=n))
+        found.append((answering.needs_model, getattr(answering, "is_split", False), policy.chosen_by))
+    assert found == [
+        (False, False, "staged[1]/random"), (False, False, "staged[2]/staged[1]/grid"),
+        (True, True, "staged[2]/staged[2]/ucb"), (False, False, "staged[3]/per_second/random"),
+    ]  # fmt: skip
+
+
+def test_costs_are_weighed_against_the_stage_that_is_on():
+    belief = replace(BASE, n_observed=9, cost_s=rng(1).uniform(1.0, 9.0, len(BASE.mean)))
+    inner = [{"policy": {"name": "random"}, "until": {"n_observed": 5}}, {"policy": {"name": "expected_improvement"}}]
+    policy = PerSecond({"name": "staged", "params": {"stages": inner}})
+    np.testing.assert_array_equal(policy.score(belief, rng()), PerSecond().score(belief, rng()))
+    assert policy.needs_model is False and policy.present(belief).needs_model is True
+    assert policy.chosen_by == "per_second/staged[2]/expected_improvement"
 
 
 def test_expected_gain_of_a_stage_is_that_of_the_best_candidate():

@@ -133,3 +133,17 @@ def test_a_point_withdrawn_while_others_are_chosen_is_not_leased(
         assert found[0] == (Source.OPERATOR, 41) and len(found) == 2 and 40 not in [c for _, c in found]
 
     inline(work)
+
+
+def test_many_that_wait_give_one_reason(lab: Any, inline: Any) -> None:
+    async def work(planner: Any) -> None:
+        driver = await lab.campaign(planner, limits=Limits(max_step=0.12))
+        s = await lab.warm_up(driver, 5, client_id="me")
+        far = range(108, 144) if s.y < 0.5 else range(36)
+        taken = {p for p in driver.state.blocked}
+        names = await ask_for(driver, lab, *[c for c in far if c not in taken])
+        _, handed = await lab.measure(driver, s, client_id="me")
+        waiting = [why for why in handed.degraded if "wait" in why]
+        assert len(waiting) == 1 and waiting[0].startswith(f"{len(names)} points wait; the first, point '{names[0]}'")
+
+    inline(work)

@@ -8,8 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from probescout_planners.batch_expected_improvement import BatchExpectedImprovement
 from probescout_planners.expected_improvement import ExpectedImprovement
+from probescout_planners.integrated_variance import IntegratedVariance
+from probescout_planners.novelty import Novelty
+from probescout_planners.per_second import PerSecond
 from probescout_planners.random import Random
+from probescout_planners.staged import Staged
 from probescout_planners.thompson import Thompson
 from probescout_planners.ucb import UpperConfidenceBound
 from scipy import ndimage
@@ -18,6 +23,7 @@ from probescout.core.specs import CampaignSpec, MotionCost, PluginSpec, StopRule
 from probescout.runtime import inspecting, proposing
 from probescout.runtime.further import Further
 from probescout.runtime.inspecting import explained, maps
+from probescout.runtime.picking import chooser_of
 from probescout.runtime.proposing import Scene, look, propose
 from probescout.surrogates import field as fields
 from probescout.surrogates.committee import Committee
@@ -125,6 +131,70 @@ def test_the_campaign_tells_a_coarse_look_what_it_tells_a_fine_one(
     assert [one["rule"] for one in found["advice"]] == ["expected_regret"]
 
 
+def stages(policy: str, until: dict[str, float]) -> Staged:
+    return Staged([{"policy": {"name": policy}, "until": until}, {"policy": {"name": "ucb"}}])
+
+
+@pytest.mark.parametrize("until", [{"n_observed": 41}, {"expected_gain_below": 1e-9}])
+def test_a_stage_without_a_model_works_out_no_pixel_of_a_large_frame(
+    features: Features, image: np.ndarray, monkeypatch: Any, until: dict[str, float]
+) -> None:
+    some = scene(features, image, stages("random", until), monkeypatch, most=200)
+    some = replace(some, spec=replace(SPEC, stop_rules=(StopRule("map_error", 1.0),)))
+    seen = look(some, EVERYWHERE, [], None, np.random.default_rng(0))
+    assert_array_equal(seen.belief.candidates, np.arange(N))
+    assert "_moments" not in seen.belief.__dict__ and chooser_of(some.policy) == "staged[1]/random"
+    [pick] = propose(some, EVERYWHERE, ASK)["picks"]
+    assert pick["chosen_by"] == "staged[1]/random" and np.isnan(pick["explore"])
+
+
+def test_a_stage_with_a_model_looks_from_coarse_to_fine_whatever_came_before(
+    features: Features, image: np.ndarray, monkeypatch: Any
+) -> None:
+    some = scene(features, image, stages("random", {"n_observed": 40}), monkeypatch, most=200)
+    [pick] = propose(some, EVERYWHERE, ASK)["picks"]
+    [plain] = propose(replace(some, policy=UpperConfidenceBound()), EVERYWHERE, ASK)["picks"]
+    assert plain == {**pick, "chosen_by": "ucb"} and pick["chosen_by"] == "staged[2]/ucb"
+    assert np.isfinite([pick["exploit"], pick["explore"]]).all()
+    told = explained(some, {"candidate": pick["candidate"]})
+    assert told["acquisition"] == pytest.approx(pick["acquisition"], rel=1e-4) and np.isfinite(told["explore"])
+    assert propose(replace(some, is_cold=True), EVERYWHERE, ASK) == {}, "no guesses before two different values"
+    shown, _ = maps(replace(some, is_cold=True), EVERYWHERE, ASK, has_scores=True)
+    assert np.isnan(shown["acquisition"]).all()
+    early = replace(some, policy=stages("random", {"n_observed": 41}), is_cold=True)
+    assert len(propose(early, EVERYWHERE, ASK)["picks"]) == 1, "but a stage without a model does not guess"
+
+
+def test_advice_is_of_what_is_kept_whatever_the_policy(features: Features, image: np.ndarray, monkeypatch: Any) -> None:
+    rules = tuple(StopRule(name, 1.0) for name in ("expected_regret", "gain_per_second", "map_error"))
+    some = scene(features, image, Random(), monkeypatch, most=200)
+    some = replace(some, spec=replace(SPEC, stop_rules=rules))
+    free = EVERYWHERE.copy()
+    free[:400] = False
+    told = propose(some, free, ASK)["advice"]
+    n_kept = int(free[some.committee.field.candidates].sum())
+    assert [one["rule"] for one in told] == [rule.name for rule in rules] and n_kept < 200
+    assert f"the best of {n_kept} candidates left" in told[0]["message"]
+    assert f"over {n_kept} candidates left" in told[2]["message"]
+    assert propose(replace(some, policy=UpperConfidenceBound()), free, ASK)["advice"] == told
+
+
+def test_points_are_chosen_together_on_a_large_frame_too(
+    features: Features, image: np.ndarray, monkeypatch: Any
+) -> None:
+    some = scene(features, image, BatchExpectedImprovement(), monkeypatch, most=200)
+    free = EVERYWHERE.copy()
+    free[::2] = False
+    ask = {**ASK, "count": 6, "pending": [1]}
+    found = propose(some, free, ask)
+    joint = [row["candidate"] for row in found["picks"]]
+    greedy = propose(replace(some, policy=ExpectedImprovement()), free, ask)
+    assert len(set(joint)) == 6 and free[joint].all() and 1 not in joint
+    assert set(joint) != {row["candidate"] for row in greedy["picks"]}
+    assert all(free[row["candidate"]] and row["candidate"] not in joint for row in found["spares"])
+    assert propose(some, free, ask)["picks"] == found["picks"]
+
+
 # What a score is made of
 
 
@@ -159,12 +229,43 @@ class Pair:
         return np.roll(belief.mean, 1)
 
 
-@pytest.mark.parametrize("policy", [Pair(), Thompson(), Random()])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Pair(),
+        Thompson(),
+        Random(),
+        Novelty(),
+        IntegratedVariance(),
+        PerSecond(),
+        UpperConfidenceBound(schedule="sqrt_log"),
+        ExpectedImprovement(noisy=True),
+    ],
+    ids=lambda policy: policy.name,
+)
 def test_a_score_that_has_no_parts_says_so(
     features: Features, image: np.ndarray, monkeypatch: Any, policy: Any
 ) -> None:
-    [pick] = propose(scene(features, image, policy, monkeypatch), EVERYWHERE, ASK)["picks"]
+    some = scene(features, image, policy, monkeypatch)
+    some = replace(some, spec=replace(SPEC, motion=MotionCost(0.5, 0.1, 0.2)))
+    [pick] = propose(some, EVERYWHERE, ASK)["picks"]
     assert np.isnan(pick["exploit"]) and np.isnan(pick["explore"]) and np.isfinite(pick["acquisition"])
+
+
+class Fickle(UpperConfidenceBound):
+    """Name as who answered the number of candidates that it was last asked about."""
+
+    def score(self, belief: Any, rng: Any) -> np.ndarray:
+        self.chosen_by = f"of {len(belief.available)}"
+        return super().score(belief, rng)
+
+
+def test_who_answered_is_asked_before_the_policy_is_asked_again(
+    features: Features, image: np.ndarray, monkeypatch: Any
+) -> None:
+    found = propose(scene(features, image, Fickle(), monkeypatch), EVERYWHERE, ASK)
+    assert np.isfinite(found["picks"][0]["explore"]), "it was asked again"
+    assert {row["chosen_by"] for row in found["picks"] + found["spares"]} == {f"of {N}"}
 
 
 def test_maps_show_every_candidate(features: Features, image: np.ndarray, monkeypatch: Any) -> None:

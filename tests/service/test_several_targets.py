@@ -148,6 +148,12 @@ def test_a_target_that_fails_leaves_the_others_alone(server: Any, wire: Any) -> 
             "spec.objectives[1].scalarizer",
         ),
         ({"objectives": [SECOND] * 6}, "FIELD_INVALID", "spec.objectives"),
+        (
+            {"objectives": [SECOND], "policy": pb.PolicySpec(name="pareto", params_json='{"reference": [0.0]}')},
+            "PARAM_INVALID",
+            "spec.policy.params.reference",
+        ),
+        ({"motion": pb.MotionCost(settle_s=1e308)}, "FIELD_INVALID", "spec.motion.settle_s"),
         ({"stop_rules": [pb.StopRule(name="when_bored", bound=1.0)]}, "FIELD_INVALID", "spec.stop_rules[0].name"),
         ({"stop_rules": [pb.StopRule(name="map_error", bound=-1.0)]}, "FIELD_INVALID", "spec.stop_rules[0].bound"),
         ({"motion": pb.MotionCost(dwell_s=float("nan"))}, "FIELD_INVALID", "spec.motion.dwell_s"),

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from probescout_client.wire.v1 import probescout_pb2 as pb
 
+from probescout.core import events
 from probescout.core.errors import InvalidInput, Overloaded, Reason
-from probescout.service.spec_codec import MAX_DEPTH, read_json
+from probescout.core.proposals import MAX_WAITING
+from probescout.service.spec_codec import MAX_DEPTH, read_json, read_spec
 from probescout.service.status import details
-from probescout.service.text_limits import check_texts
+from probescout.service.text_limits import MAX_NOTE, check_texts
+from probescout.store.chain import encode
 
 SPEC = pb.CampaignSpec
 
@@ -38,6 +41,7 @@ def observed(**fields: Any) -> pb.StepRequest:
             "spec.policy.params_json",
         ),
         (lambda s: pb.ControlCampaignRequest(reason=s), 4096, "reason"),
+        (lambda s: pb.ProposePointsRequest(note=s), 256, "note"),
     ],
 )
 def test_lengths(make: Any, allowed: int, field: str) -> None:
@@ -76,3 +80,34 @@ def test_a_long_message_fits_into_the_trailers() -> None:
     trailer = details(Overloaded(Reason.QUEUE_FULL, "é" * 10000, field="f"))
     status = pb.RichStatus.FromString(trailer)
     assert len(trailer) < 3000 and status.message.startswith("éé") and status.message.endswith(" ...")
+
+
+def test_a_campaign_with_all_points_that_may_wait_fits_a_reply() -> None:
+    points = [
+        pb.OperatorPoint(
+            name="campaigns/" + "c" * 63 + f"/points/p{i}",
+            position=pb.Position(frame="campaigns/" + "c" * 63 + "/frames/" + "f" * 63, y=0.123456789, x=0.123456789),
+            note="\U0001f52c" * MAX_NOTE,
+            is_urgent=True,
+            candidate=1 << 20,
+            suggestion="campaigns/" + "c" * 63 + "/suggestions/s123456",
+        )
+        for i in range(MAX_WAITING)
+    ]
+    assert pb.Campaign(points=points).ByteSize() < 2 << 20
+
+
+@pytest.mark.parametrize("field", ["policy", "scalarizer", "objectives", "metadata"])
+def test_the_journal_takes_the_deepest_parts_of_a_spec(field: str) -> None:
+    deepest = '{"a":' * MAX_DEPTH + "1" + "}" * MAX_DEPTH
+    plugin = {"name": "some", "params_json": deepest}
+    m = SPEC(scalarizer=pb.ScalarizerSpec(name="given"))
+    if field == "policy":
+        m.policy.CopyFrom(pb.PolicySpec(**plugin))
+    elif field == "metadata":
+        m.metadata_json = deepest
+    else:
+        m.scalarizer.CopyFrom(pb.ScalarizerSpec(**plugin))
+    if field == "objectives":
+        m.objectives.append(pb.Objective(scalarizer=m.scalarizer))
+    encode(events.encode(events.Created("c", read_spec(m), 0.0)).payload)

@@ -173,3 +173,10 @@ def test_a_met_rule_was_right_on_nine_maps_in_ten():
     assert np.mean([gap <= BOUND for _, gap in met]) >= 0.9
     # It does not wait for ever: the stop comes well before the map is exhausted.
     assert np.median([n for n, _ in met]) < 80
+
+
+def test_the_evidence_holds_whatever_the_sign_of_the_targets():
+    # A belief of a minimising campaign is negated: its levels are none that a person knows.
+    belief = replace(learnt(), incumbent=-123.4)
+    message = advise("expected_regret", belief, 1e9).message
+    assert "123.4" not in message and "exceeds" not in message and "best so far" in message

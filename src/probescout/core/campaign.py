@@ -37,7 +37,7 @@ from probescout.core.instructions import LoadFrame, Outcome, Reconfigure, Rescor
 from probescout.core.revising import revised
 from probescout.core.specs import CandidateKind
 from probescout.core.state import Campaign, Frame, Status
-from probescout.core.suggestions import SuggestionState
+from probescout.core.suggestions import PointLine, SuggestionState
 
 
 def create(event: Created) -> Campaign:
@@ -117,6 +117,9 @@ def _leased(state: Campaign, event: Leased) -> Outcome:
         pending[s.id] = s.candidate
         last_at[s.client_id] = state.frame.to_image(s.y, s.x, 0)
     handed = {s.candidate: s.id for s in event.suggestions}
+    points = state.points
+    if not points.candidates.isdisjoint(handed):
+        points = PointLine(revised(p, suggestion=handed[p.candidate]) if p.candidate in handed else p for p in points)
     return (
         revised(
             state,
@@ -124,7 +127,7 @@ def _leased(state: Campaign, event: Leased) -> Outcome:
             pending=pending,
             last_at=last_at,
             seeds=tuple(c for c in state.seeds if c not in handed),
-            points=tuple(revised(p, suggestion=handed.get(p.candidate, p.suggestion)) for p in state.points),
+            points=points,
             use=state.use.reserve(len(event.suggestions)),
             calibration=event.calibration or state.calibration,
             advice=event.advice or state.advice,
@@ -153,7 +156,9 @@ def _returned(state: Campaign, event: Returned) -> Outcome:
     order = {c: i for i, c in enumerate(state.frame.added.seeds if state.frame else ())}
     seeds.sort(key=order.__getitem__)
     back = {name for name in event.suggestions if name not in pending}
-    points = tuple(revised(p, suggestion="") if p.suggestion in back else p for p in state.points)
+    points = state.points
+    if any(state.suggestions[name].candidate in points.candidates for name in back if name in state.suggestions):
+        points = PointLine(revised(p, suggestion="") if p.suggestion in back else p for p in points)
     return (
         revised(
             state,

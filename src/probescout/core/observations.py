@@ -185,6 +185,15 @@ class Observation:
         """Whether the model learns from it."""
         return self.score_state is ScoreState.SCORED and not self.is_outside
 
+    @property
+    def is_half_scored(self) -> bool:
+        """Whether a person gave its target before it was scored, so that further objectives may still want its signal.
+
+        Only of a campaign with further objectives.
+        """
+        is_given = self.is_amended and self.score_state is ScoreState.SCORED
+        return is_given and not self.further and self.signal is not None
+
     def is_taught_further(self, objective: int) -> bool:
         """Return whether the model of a further objective learns from it, whatever became of the first target."""
         is_scored = self.score_state in (ScoreState.SCORED, ScoreState.FAILED)

@@ -12,7 +12,7 @@ from probescout.core.observations import Observation, ObservationStatus, ScoreSt
 from probescout.core.revising import revised
 from probescout.core.specs import GIVEN
 from probescout.core.state import Campaign, Signature
-from probescout.core.suggestions import OperatorPoint, SuggestionState
+from probescout.core.suggestions import OperatorPoint, PointLine, SuggestionState
 
 
 def switched(o: Observation, scalarizer: str) -> Observation:
@@ -48,6 +48,10 @@ def observed(state: Campaign, event: Observed) -> Outcome:
         tries = put(tries, {cell: tries.get(cell, 0) + 1 for cell in cells})
     else:
         taken = taken.adding(cells)
+    points = state.points
+    if not points.candidates.isdisjoint(cells):
+        # The lease of a point is for its candidate, which is among these.
+        points = PointLine(p for p in points if p.candidate not in taken and not _is_answered(p, o))
     signature = state.signature
     if signature is None and o.signal is not None and o.status is ObservationStatus.COMPLETE:
         signature = Signature(o.signal.dims, o.signal.shape, o.signal.axes)
@@ -61,7 +65,7 @@ def observed(state: Campaign, event: Observed) -> Outcome:
         taken=taken,
         doses=_dosed(state.doses, o.candidate, o.dose),
         seeds=tuple(c for c in state.seeds if c not in taken),
-        points=tuple(p for p in state.points if p.candidate not in taken and not _is_answered(p, o)),
+        points=points,
         signature=signature,
     )
     return new, (Score(o.id),) if o.score_state is ScoreState.PENDING else ()
@@ -80,11 +84,14 @@ def _dosed(doses: Mapping[int, float], candidate: int, dose: float) -> Mapping[i
 
 
 def scored(state: Campaign, event: Scored) -> Outcome:
-    """A score came: it counts unless a person has spoken meanwhile."""
+    """A score came: it counts unless a person has spoken meanwhile, of the first target only."""
     o = state.observations[event.observation]
     if o.score_state is not ScoreState.PENDING:
         # Somebody amended or retracted it while it was being scored: what a person says stands.
-        return state, ()
+        if o.further or not event.further:
+            return state, ()
+        kept = put(state.observations, {o.id: revised(o, further=event.further)})
+        return revised(state, observations=kept, data_version=state.data_version + 1), (Relearn(),)
     o = revised(o, further=event.further)
     if event.error:
         o = revised(o, score_state=ScoreState.FAILED, score_message=event.error)
@@ -145,7 +152,7 @@ def amended(state: Campaign, event: Amended) -> Outcome:
         taken=taken,
         doses=doses,
         seeds=tuple(c for c in state.seeds if c not in taken),
-        points=tuple(p for p in state.points if p.candidate not in taken),
+        points=PointLine(p for p in state.points if p.candidate not in taken),
         data_version=state.data_version + 1,
     )
     return new, (Relearn(),)

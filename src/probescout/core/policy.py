@@ -131,9 +131,15 @@ class Belief(Protocol):
 class Planner(Protocol):
     """A policy: scores candidates; the largest score among the available ones is proposed.
 
-    Entry-point group `probescout.planners`; built like a scalarizer. A policy that delegates may offer an attribute
-    `chosen_by: str`, which names who answered the last `score`; one that chooses several points together offers
-    `JointPlanner.score_batch` too. Without it batches are greedy: score, propose, `fantasise`, again.
+    Entry-point group `probescout.planners`; built like a scalarizer. What a policy may offer beside:
+
+    - `JointPlanner.score_batch`, when it chooses several points together. Without it batches are greedy: score,
+      propose, `fantasise`, again.
+    - `DelegatingPlanner.present`, when others answer for it in turn.
+    - `chosen_by: str`, the name of who answered the last `score`, when that is not its own name.
+    - `is_gain = True`, when its scores are never negative: `per_second` then divides them by the seconds.
+    - `is_split = True`, when the score of a candidate follows from the candidate's own means and SDs, so that it has
+      a part due to the mean and one due to the uncertainty, which are shown with every suggestion.
     """
 
     name: ClassVar[str]
@@ -152,3 +158,24 @@ class JointPlanner(Planner, Protocol):
 
     def score_batch(self, belief: Belief, rng: np.random.Generator, count: int) -> NDArray[np.intp]:
         """Return up to `count` different available candidates, best first; fewer only when fewer are available."""
+
+
+@runtime_checkable
+class DelegatingPlanner(Planner, Protocol):
+    """A policy for which others answer, which one depending on the belief."""
+
+    @property
+    def chosen_by(self) -> str:
+        """Return who answered last, after its own name; empty before anybody did."""
+
+    def present(self, belief: Belief) -> Planner:
+        """Return who answers for this belief; `chosen_by` names it from then on.
+
+        What it says of itself (`needs_model` and the rest) counts, and it alone is asked, maybe about more candidates
+        than those of this belief.
+        """
+
+
+def present(policy: Planner, belief: Belief) -> Planner:
+    """Return who answers for a belief: the policy itself, or the one that it hands over to."""
+    return policy.present(belief) if isinstance(policy, DelegatingPlanner) else policy

@@ -12,12 +12,22 @@ from typing import ClassVar, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from probescout.core.policy import Belief, Calibrated, FloatArray, JointPlanner, Json, Planner
+from probescout.core.policy import (
+    Belief,
+    Calibrated,
+    DelegatingPlanner,
+    FloatArray,
+    JointPlanner,
+    Json,
+    Planner,
+    present,
+)
 from probescout.core.spectra import Scalar, Spectrum
 
 __all__ = [
-    "Belief", "BlobInfo", "BlobStore", "Calibrated", "EventStore", "FloatArray", "Head", "JointPlanner", "Json",
-    "Measurement", "Microscope", "NewEvent", "Overview", "Planner", "Receipt", "Record", "Scalarizer",
+    "Belief", "BlobInfo", "BlobStore", "Calibrated", "DelegatingPlanner", "EventStore", "FloatArray", "Head",
+    "JointPlanner", "Json", "Measurement", "Microscope", "NewEvent", "Overview", "Planner", "Receipt", "Record",
+    "Scalarizer", "present",
 ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from probescout.core.leasing import standing_violation
 from probescout.core.revising import revised
 from probescout.core.specs import MAX_COUNT
 from probescout.core.state import Campaign, Status
-from probescout.core.suggestions import OperatorPoint
+from probescout.core.suggestions import OperatorPoint, PointLine
 
 MAX_WAITING = 1024
 """Most points that wait at once."""
@@ -118,11 +118,11 @@ def proposed(state: Campaign, event: PointsProposed) -> Outcome:
     """Put the points in line: urgent ones before all that wait, others behind."""
     urgent = tuple(p for p in event.points if p.is_urgent)
     others = tuple(p for p in event.points if not p.is_urgent)
-    points = (*urgent, *state.points, *others)
+    points = PointLine((*urgent, *state.points, *others))
     return revised(state, points=points, n_proposed=state.n_proposed + len(event.points)), ()
 
 
 def withdrawn(state: Campaign, event: PointsWithdrawn) -> Outcome:
     """Forget the points; a lease that one was handed out with stays with its holder."""
     gone = set(event.points)
-    return revised(state, points=tuple(p for p in state.points if p.id not in gone)), ()
+    return revised(state, points=PointLine(p for p in state.points if p.id not in gone)), ()

@@ -179,6 +179,10 @@ class CampaignSpec:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+MOST_SECONDS = 1e6
+"""That settling or measuring may take."""
+LEAST_SPEED = 1e-9
+"""Slowest move, frame diagonals a second."""
 UPDATABLE = frozenset(f.name for f in fields(CampaignSpec)) - {
     "seed_design",
     "candidates",
@@ -211,6 +215,8 @@ def check_spec(spec: CampaignSpec) -> None:
     for name, amount in amounts:
         if not (math.isfinite(amount) and amount >= 0):
             raise InvalidInput(Reason.FIELD_INVALID, f"{amount} is not a finite number >= 0", field=name)
+    if spec.motion is not None:
+        _check_motion(spec.motion)
     if not 1.0 <= spec.lease_s <= 86400.0:
         raise InvalidInput(Reason.FIELD_INVALID, f"lease of {spec.lease_s} s; give 1 to 86400 s", field="spec.lease_s")
     if spec.limits.border >= 0.5:
@@ -254,6 +260,20 @@ def _check_lists(spec: CampaignSpec) -> None:
                 "the signal, or make it the first one",
                 field=where,
             )
+
+
+def _check_motion(motion: MotionCost) -> None:
+    """Refuse costs whose sums and quotients could overflow."""
+    most = f"give at most {MOST_SECONDS:g} s"
+    least = f"give at least {LEAST_SPEED:g} diagonals a second, or 0 for moves that take no time"
+    for name, is_wrong, advice in (
+        ("settle_s", motion.settle_s > MOST_SECONDS, most),
+        ("dwell_s", motion.dwell_s > MOST_SECONDS, most),
+        ("diagonals_per_s", 0.0 < motion.diagonals_per_s < LEAST_SPEED, least),
+    ):
+        if is_wrong:
+            message = f"{getattr(motion, name):g} could not be reckoned with; {advice}"
+            raise InvalidInput(Reason.FIELD_INVALID, message, field=f"spec.motion.{name}")
 
 
 def _check_polygons(spec: CampaignSpec) -> None:

@@ -18,7 +18,7 @@ from probescout.core.geometry import Affine
 from probescout.core.growing import GrowingMap, GrowingSet
 from probescout.core.observations import AxisRecord, Observation
 from probescout.core.specs import CampaignSpec
-from probescout.core.suggestions import OperatorPoint, Suggestion
+from probescout.core.suggestions import PointLine, Suggestion
 
 MAX_TRIES = 2
 """A candidate whose measurement failed this often is left alone."""
@@ -78,7 +78,7 @@ class Campaign:
     """Candidate of each open lease, oldest first."""
     seeds: tuple[int, ...] = ()
     """Candidates of the seed design that are still to be handed out."""
-    points: tuple[OperatorPoint, ...] = ()
+    points: PointLine = PointLine()
     """What people want measured and is not yet, in the order of handing out."""
     n_proposed: int = 0
     """Number of such points ever asked for."""

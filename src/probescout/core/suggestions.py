@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 
 class Source(StrEnum):
@@ -74,3 +75,12 @@ class OperatorPoint:
     proposed_time: float = 0.0
     suggestion: str = ""
     """The open lease that it is handed out with; empty while it waits."""
+
+
+class PointLine(tuple[OperatorPoint, ...]):
+    """Points in the order of handing out, that quickly says whether an event concerns any: most concern none."""
+
+    @cached_property
+    def candidates(self) -> frozenset[int]:
+        """All candidates in the line."""
+        return frozenset(p.candidate for p in self)

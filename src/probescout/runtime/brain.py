@@ -104,7 +104,10 @@ class Brain:
 
     def _configure(self, message: Message) -> dict[str, Any]:
         spec = from_json(CampaignSpec, message["spec"])
-        is_other_model = self._spec is not None and _model_parts(spec) != _model_parts(self._spec)
+        before = self._spec
+        is_other_model = before is not None and _model_parts(spec) != _model_parts(before)
+        # The sign of the first target is none of the others'; their models go on with what was fitted to them.
+        is_other_kind = before is not None and _model_parts(spec)[1:] != _model_parts(before)[1:]
         self._scalarizer = build_scalarizer({"name": spec.scalarizer.name, "params": spec.scalarizer.params})
         self._policy = build(
             "probescout.planners", {"name": spec.policy.name, "params": spec.policy.params}, field="spec.policy"
@@ -118,9 +121,11 @@ class Brain:
         if is_other_model and self._features is not None:
             self._committee = self._new_committee(self._features)
             self._rebuild(self._taught)
-            self._further.renew(self._features, self._new_committee)
         elif self._committee is not None:
             self._committee.allow(self._allowed)
+        if is_other_kind and self._features is not None:
+            self._further.renew(self._features, self._new_committee)
+        elif self._committee is not None:
             self._further.allow(self._allowed)
         return self._news()
 
@@ -307,5 +312,8 @@ class Brain:
 
 
 def _model_parts(spec: CampaignSpec) -> tuple[Any, ...]:
-    """Return what of a spec a committee is built for; when it changes, another one learns the same targets."""
+    """Return what of a spec a committee is built for; when it changes, another one learns the same targets.
+
+    All but the first holds for the committees of further objectives too.
+    """
     return spec.is_minimizing, spec.is_deep_member_disabled, spec.members

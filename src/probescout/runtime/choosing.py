@@ -149,12 +149,16 @@ class Chooser:
 
     def take_points(self) -> None:
         """Choose what people asked for, in order; what this client may not reach now waits, and the answer says so."""
+        n, first = 0, ""
         for point in self._state.points:
             if self.missing == 0:
-                return
+                break
             refusal = "" if point.suggestion else self.take(point.candidate, Source.OPERATOR)
             if refusal:
-                self.degraded.append(f"point '{point.id}' that was asked for waits: {refusal}")
+                n, first = n + 1, first or f"point '{point.id}' that was asked for waits: {refusal}"
+        if n:
+            # One reason for all: it is kept with every lease.
+            self.degraded.append(first if n == 1 else f"{n:,} points wait; the first, {first}")
 
     def take_seeds(self) -> None:
         """Choose what is left of the seed design, in order."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probescout.core.errors import InvalidInput
 from probescout.runtime.proposing import Scene, at_of, look, look_at, split
 
 FloatArray = NDArray[np.float64]
@@ -41,9 +42,13 @@ def maps(
     names = ("mean", "std", "predictive_std", "novelty")
     found = {name: values[nearest] for name, values in zip(names, committee.describe(shown), strict=True)}
     found["mean"] = scene.sign * found["mean"]
-    if has_scores and free.any():
-        found["acquisition"] = _scores(scene, free, message)
     told = [] if is_exact else [SPREAD.format(kept=len(field), n=n)]
+    if has_scores and free.any():
+        try:
+            found["acquisition"] = _scores(scene, free, message)
+        except InvalidInput as error:
+            # A broken policy must not take the model's own maps with it.
+            told.append(f"no map of the acquisition: {error.reason}: {error.message}")
     return {name: np.where(np.isfinite(values), values, np.nan) for name, values in found.items()}, told
 
 
@@ -53,6 +58,8 @@ def _scores(scene: Scene, free: Mask, message: Mapping[str, Any]) -> FloatArray:
     seen = look(scene, free, pending, at_of(message), rng)
     n_field = seen.belief.n_field
     scores = np.full(len(free), np.nan)
+    if scene.is_cold and seen.policy.needs_model:
+        return scores
     if 0 < n_field < len(free):
         scores[free] = seen.scores[:n_field][scene.committee.nearest_kept()[free]]
     scores[seen.belief.candidates] = seen.scores

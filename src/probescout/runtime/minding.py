@@ -70,10 +70,10 @@ class Minder(ABC):
     @property
     def problems(self) -> list[str]:
         """What is wrong with the model that is in use; empty when nothing is."""
-        stale = "the targets are being recomputed after a change of the scalarizer" if self.is_rescoring else ""
-        is_outdated = self.news.get("is_outdated", False)
-        old = "the model is being rebuilt: it still knows measurements that were corrected" if is_outdated else ""
-        return [p for p in (self.fit_problem, stale, old) if p]
+        stale = "the targets are being recomputed after a change of the scalarizer"
+        old = "the model is being rebuilt: it still knows measurements that were corrected"
+        holds = ((self.fit_problem, True), (stale, self.is_rescoring), (old, self.news.get("is_outdated", False)))
+        return [problem for problem, is_so in holds if problem and is_so]
 
     @property
     def is_idle(self) -> bool:
@@ -262,9 +262,9 @@ class Minder(ABC):
             self._fitting = self._spawn(self._fit())
 
     async def fitted(self) -> None:
-        """Wait for the fits that are running, if any: one may follow the other."""
-        while self._fitting is not None and not self._fitting.done():
-            await asyncio.wait([self._fitting])
+        """Wait for fits and for the version of the model that is being built, if any: one may follow the other."""
+        while under_way := [t for t in (self._fitting, self._advancing) if t is not None and not t.done()]:
+            await asyncio.wait(under_way)
 
     async def _fit(self) -> None:
         if not self.is_ready:

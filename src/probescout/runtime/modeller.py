@@ -67,9 +67,13 @@ class Modeller(Minder):
     def scored(self, state: Campaign, observation: str, reply: Mapping[str, Any]) -> Scored | None:
         """Return the event of a score that the model gave; None when it no longer counts."""
         s, o = reply["score"], state.observations[observation]
-        if s["era"] != self._era or o.score_state is not ScoreState.PENDING:
-            return None
         further = tuple(from_json(FurtherScore, one) for one in s["further"])
+        if o.score_state is not ScoreState.PENDING:
+            # A person gave the first target meanwhile; no era changes the further ones.
+            if o.further or not further:
+                return None
+        elif s["era"] != self._era:
+            return None
         return Scored(observation, s["value"], s["variance"], s["unit"], s["scalarizer"], s["error"], further)
 
     # ------------------------------------------------------------ journalling scores
@@ -130,8 +134,10 @@ class Modeller(Minder):
             self.catch_up()
 
     def _wants_score(self, name: str) -> bool:
-        o = self._ledger.state.observations[name]
-        return o.score_state is ScoreState.PENDING and name not in self._asked
+        state = self._ledger.state
+        o = state.observations[name]
+        is_wanting = o.score_state is ScoreState.PENDING or (bool(state.spec.objectives) and o.is_half_scored)
+        return is_wanting and name not in self._asked
 
     async def score_pending(self, *, is_taught: bool = True) -> None:
         """Score every stored observation that has no score yet, in order.
@@ -156,7 +162,9 @@ class Modeller(Minder):
             o = self._ledger.state.observations[name]
             self._answered.clear()
             try:
-                reply = self._send("score", learn=is_taught, **self.score_request(o, data))
+                # A target that a person gave is taught already.
+                learn = is_taught and o.score_state is ScoreState.PENDING
+                reply = self._send("score", learn=learn, **self.score_request(o, data))
                 break
             except Overloaded:
                 await self._answered.wait()
@@ -170,8 +178,7 @@ class Modeller(Minder):
             is_own_fault = mind is not None and mind.is_alive
             self._faults[o.id] = self._faults.get(o.id, 0) + 1
             if is_own_fault or self._faults[o.id] >= MAX_FAULTS:
-                name = self._ledger.state.spec.scalarizer.name
-                await self._ledger.commit([Change(Scored(o.id, 0.0, 0.0, "", name, str(error)))], principal=SYSTEM)
+                await self._ledger.commit([Change(_given_up(o.id, self._ledger.state, str(error)))], principal=SYSTEM)
             await self.poison()
             raise
         await self.journal_score(o.id, result)
@@ -231,6 +238,12 @@ class Modeller(Minder):
                 await self._renew(mind)
 
         return self._spawn(work())
+
+
+def _given_up(observation: str, state: Campaign, why: str) -> Scored:
+    """Return the event of an observation that no worker survives."""
+    further = tuple(FurtherScore(0.0, 0.0, "", o.scalarizer.name, why) for o in state.spec.objectives)
+    return Scored(observation, 0.0, 0.0, "", state.spec.scalarizer.name, why, further)
 
 
 async def _wait(reply: Reply) -> None:

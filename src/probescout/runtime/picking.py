@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probescout.core.errors import InvalidInput, Reason
-from probescout.core.ports import Planner
+from probescout.core.ports import Planner, present
 from probescout.surrogates.belief import CommitteeBelief
 
 N_SPARES = 8
@@ -26,19 +26,32 @@ def scored(
     try:
         scores = np.asarray(policy.score(belief, rng), dtype=np.float64)
     except Exception as error:
-        raise _broken(policy, f"raised {error!r}") from error
+        raise broken(policy, f"raised {error!r}") from error
     if scores.shape != free.shape:
-        raise _broken(policy, f"returned scores of shape {scores.shape} for {free.size} candidates")
+        raise broken(policy, f"returned scores of shape {scores.shape} for {free.size} candidates")
     scores = np.where(free & np.isfinite(scores), scores, -np.inf)
     if not np.isfinite(scores).any():
-        raise _broken(policy, "gave no finite score to any free candidate")
+        raise broken(policy, "gave no finite score to any free candidate")
     return scores
 
 
-def _broken(policy: Planner, what: str) -> InvalidInput:
+def broken(policy: Planner, what: str) -> InvalidInput:
+    """Return the error of a policy that did what it must not."""
     return InvalidInput(
         Reason.PLUGIN_BROKEN, f"planner '{policy.name}' {what}; choose another policy", field="spec.policy"
     )
+
+
+def answering(policy: Planner, belief: CommitteeBelief) -> Planner:
+    """Return the policy that answers for a belief: of one that delegates, the one that it hands over to.
+
+    Raises:
+        InvalidInput: PLUGIN_BROKEN when the policy raises.
+    """
+    try:
+        return present(policy, belief)
+    except Exception as error:
+        raise broken(policy, f"raised {error!r} when asked who answers") from error
 
 
 def chooser_of(policy: Planner) -> str:

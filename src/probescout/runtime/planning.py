@@ -120,7 +120,10 @@ def confirmed(
     room, spent = budget_stop(state)
     wanted = len(picks.suggestions) if picks.stop is not None else wish.count
     now = Chooser(state, mask, replace(wish, count=wanted if room is None else min(wanted, room)))
-    now.degraded, now.advice = list(picks.degraded), picks.advice
+    now.degraded = list(picks.degraded)
+    # The rules may be others by now.
+    rules = {(rule.name, rule.bound) for rule in state.spec.stop_rules}
+    now.advice = tuple(one for one in picks.advice if (one.rule, one.bound) in rules)
     now.take_again(picks.suggestions)
     if now.missing and picks.stop is None:
         now.degraded.append("chosen points were taken or forbidden meanwhile")

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probescout.core.errors import InvalidInput
-from probescout.core.ports import Planner
+from probescout.core.ports import JointPlanner, Planner
 from probescout.core.specs import CampaignSpec
+from probescout.runtime.batching import together, visiting_order
 from probescout.runtime.further import Further
-from probescout.runtime.picking import best_of, chooser_of, scored, spares_of, within
+from probescout.runtime.picking import answering, best_of, chooser_of, scored, spares_of, within
 from probescout.runtime.situation import advice, situated
 from probescout.surrogates.belief import CommitteeBelief
 from probescout.surrogates.committee import Committee
@@ -41,6 +42,12 @@ class Look:
     belief: CommitteeBelief
     scores: FloatArray
     """(candidate,) of the belief; -inf where none may be proposed."""
+    kept: CommitteeBelief
+    """About the candidates that are kept up to date, whichever were looked at."""
+    policy: Planner
+    """Who answered: for a policy that delegates, the one that it handed over to."""
+    chosen_by: str
+    """Its name."""
 
 
 @dataclass(frozen=True)
@@ -85,30 +92,42 @@ def propose(scene: Scene, free: Mask, message: Mapping[str, Any]) -> dict[str, A
     """
     free = free.copy()
     pending = [int(c) for c in message["pending"]]
-    reach, at = message.get("near"), at_of(message)
-    reachable = free if reach is None else free & within(scene.positions, *reach)
+    count, near, at = int(message["count"]), message.get("near"), at_of(message)
+    start = at or (near and (near[0], near[1]))
+    reach = near[2] if near is not None else scene.spec.limits.max_step or None
+    reachable = free if near is None else free & within(scene.positions, *near)
     picks: list[dict[str, Any]] = []
     told: list[dict[str, Any]] = []
     seen: Look | None = None
-    for i in range(int(message["count"])):
-        if not reachable.any():
-            break
-        rng = scene.rng(int(message["ordinal"]) + i)
+    while len(picks) < count and reachable.any():
+        rng = scene.rng(int(message["ordinal"]) + len(picks))
         seen = look(scene, reachable, pending, at, rng)
-        if i == 0 and not scene.is_cold and scene.spec.stop_rules:
-            told = advice(scene.spec.stop_rules, seen.belief.over(free[seen.belief.candidates]))
-        index = best_of(seen.scores, rng)
-        candidate = int(seen.belief.candidates[index])
-        picks.append({**described(scene, seen, [index])[0], **split(scene, seen, index)})
-        pending.append(candidate)
-        free[candidate] = False
+        if scene.is_cold and seen.policy.needs_model:
+            return {}
+        if not picks and not scene.is_cold and scene.spec.stop_rules:
+            told = advice(scene.spec.stop_rules, seen.kept.over(free[seen.kept.candidates]))
+        for index in _wanted(seen, rng, count - len(picks) if reach is None else 1):
+            picks.append({**_row(seen, index), **split(scene, seen, index)})
+            pending.append(picks[-1]["candidate"])
+            free[pending[-1]] = False
         # One client's steps are chained: the next point must be within reach of this one.
-        at = (float(scene.positions[candidate, 0]), float(scene.positions[candidate, 1]))
-        reachable = free if reach is None else free & within(scene.positions, *at, reach[2])
+        at = (float(scene.positions[pending[-1], 0]), float(scene.positions[pending[-1], 1]))
+        reachable = free if reach is None else free & within(scene.positions, *at, reach)
     if seen is None:
         return {}
-    kept = spares_of(seen.scores, free[seen.belief.candidates], seen.belief.positions)
-    return {"picks": picks, "spares": described(scene, seen, kept), "advice": told}
+    left = spares_of(seen.scores, free[seen.belief.candidates], seen.belief.positions)
+    spares = [_row(seen, index) for index in left]
+    _describe(scene, [*picks, *spares])
+    points = scene.positions[[row["candidate"] for row in picks]]
+    order = visiting_order(points, start, scene.committee.features.shape, reach)
+    return {"picks": [picks[i] for i in order], "spares": spares, "advice": told}
+
+
+def _wanted(seen: Look, rng: np.random.Generator, count: int) -> list[int]:
+    """Return where the points to propose next stand among those looked at: several if the policy can choose them."""
+    if count > 1 and isinstance(seen.policy, JointPlanner):
+        return together(seen.policy, seen.belief, rng, count)
+    return [best_of(seen.scores, rng)]
 
 
 def at_of(message: Mapping[str, Any]) -> At:
@@ -131,38 +150,50 @@ def look(scene: Scene, free: Mask, pending: list[int], at: At, rng: np.random.Ge
     """
     committee = scene.committee
 
-    def scored_over(also: Index | None, *, has_field: bool = True) -> Look:
+    def believed(also: Index | None, *, has_field: bool = True) -> CommitteeBelief:
         belief = committee.belief(free, pending, also=also, has_field=has_field)
-        belief = scene.situated(belief, free, pending, at)
-        return Look(belief, scored(scene.policy, belief, belief.available, rng))
+        return scene.situated(belief, free, pending, at)
+
+    kept = believed(None)
+    # Who answers is settled by what is kept, lest a rule look at every candidate or say otherwise from look to look.
+    policy = answering(scene.policy, kept)
+
+    def scored_over(belief: CommitteeBelief) -> Look:
+        scores = scored(policy, belief, belief.available, rng)
+        return Look(belief, scores, kept, policy, chooser_of(scene.policy))
 
     if committee.field.is_whole:
-        return scored_over(None)
-    if not scene.policy.needs_model:
+        return scored_over(kept)
+    if not policy.needs_model:
         # It goes by positions, of which it must see all; the model is only worked out if it asks.
-        return scored_over(np.arange(len(free)), has_field=False)
+        return scored_over(believed(np.arange(len(free)), has_field=False))
     before = rng.bit_generator.state
     n_fine = _n_fine(len(free), committee.n_observed)
     centres = np.empty(0, dtype=np.intp)
     if free[committee.field.candidates].any():
-        coarse = scored_over(None)
+        coarse = scored_over(kept)
         best = np.argsort(-coarse.scores, kind="stable")[:n_fine]
         centres = coarse.belief.candidates[best[np.isfinite(coarse.scores[best])]]
     also = _closer(committee, centres, free, n_fine, rng)
     # The same draws again: what is fine must differ from what was coarse by the candidates only.
     rng.bit_generator.state = before
-    return scored_over(also)
+    return scored_over(believed(also))
 
 
 def look_at(scene: Scene, candidate: int, at: At) -> Look | None:
     """Return what the policy says of one candidate alone, free or not; None where it cannot be asked."""
-    if scene.is_cold or not scene.policy.needs_model:
+    if scene.is_cold:
         return None
     free = np.ones(len(scene.positions), dtype=bool)
+    kept = scene.situated(scene.committee.belief(free), free, (), at)
     belief = scene.committee.belief(free, also=np.array([candidate]), has_field=False)
     belief = scene.situated(belief, free, (), at)
     try:
-        return Look(belief, scored(scene.policy, belief, belief.available, np.random.default_rng(0)))
+        policy = answering(scene.policy, kept)
+        if not policy.needs_model:
+            return None
+        scores = scored(policy, belief, belief.available, np.random.default_rng(0))
+        return Look(belief, scores, kept, policy, chooser_of(scene.policy))
     except InvalidInput:
         # It needs more than one candidate to look at.
         return None
@@ -195,31 +226,30 @@ def _closer(committee: Committee, centres: Index, reachable: Mask, n_most: int, 
     return np.unique(np.concatenate([around, fresh]))
 
 
-def described(scene: Scene, seen: Look, places: list[int]) -> list[dict[str, Any]]:
-    """Return rows that describe candidates of a look, for people and for the journal."""
-    candidates = seen.belief.candidates[np.asarray(places, dtype=np.intp)]
+def _row(seen: Look, place: int) -> dict[str, Any]:
+    return {
+        "candidate": int(seen.belief.candidates[place]),
+        "acquisition": float(seen.scores[place]),
+        "chosen_by": seen.chosen_by,
+    }
+
+
+def _describe(scene: Scene, rows: list[dict[str, Any]]) -> None:
+    """Add to rows what the model says of their candidates, for people and for the journal; NaN while it is cold."""
     names = ("mean", "std", "predictive_std", "novelty")
-    told = [np.full(len(places), NOT_A_NUMBER)] * 4
-    if not scene.is_cold and len(places):
-        told = list(scene.committee.describe(candidates))
+    told = [np.full(len(rows), NOT_A_NUMBER)] * len(names)
+    if not scene.is_cold and rows:
+        told = list(scene.committee.describe(np.array([row["candidate"] for row in rows], dtype=np.intp)))
         told[0] = scene.sign * told[0]
-    by = chooser_of(scene.policy)
-    return [
-        {
-            "candidate": int(candidate),
-            "acquisition": float(seen.scores[place]),
-            "chosen_by": by,
-            **{name: float(values[i]) for name, values in zip(names, told, strict=True)},
-        }
-        for i, (place, candidate) in enumerate(zip(places, candidates, strict=True))
-    ]
+    for i, row in enumerate(rows):
+        row.update({name: float(values[i]) for name, values in zip(names, told, strict=True)})
 
 
 def split(scene: Scene, seen: Look, index: int) -> dict[str, float]:
     """Return which part of a score is due to the mean ("exploit") and which to the uncertainty ("explore").
 
-    The first is the score that the candidate would have were its mean known to be right. NaN for a policy that does not
-    score each candidate by itself, or goes by positions: its score has no such parts.
+    The first is the score that the candidate would have were its mean known to be right. NaN unless the policy says,
+    with `is_split`, that its scores follow from means and SDs: other scores have no such parts.
 
     Args:
         scene: What is known.
@@ -227,12 +257,13 @@ def split(scene: Scene, seen: Look, index: int) -> dict[str, float]:
         index: Where it stands among them.
     """
     unknown = {"exploit": NOT_A_NUMBER, "explore": NOT_A_NUMBER}
-    if not scene.policy.needs_model or scene.is_cold or not np.isfinite(seen.scores[index]):
+    is_split = bool(getattr(seen.policy, "is_split", False))
+    if not is_split or scene.is_cold or not np.isfinite(seen.scores[index]):
         return unknown
     belief = seen.belief.only(index)
     try:
         alone, certain = (
-            float(scored(scene.policy, b, b.available, np.random.default_rng(0))[0]) for b in (belief, belief.certain())
+            float(scored(seen.policy, b, b.available, np.random.default_rng(0))[0]) for b in (belief, belief.certain())
         )
     except InvalidInput:
         # It needs more than one candidate to look at.

@@ -7,7 +7,7 @@ from typing import Any
 
 from probescout.core.errors import InvalidInput, Reason
 from probescout.core.jsonable import from_json
-from probescout.core.ports import Scalarizer
+from probescout.core.ports import Planner, Scalarizer
 from probescout.core.specs import GIVEN, Objective
 from probescout.runtime.further import Further
 from probescout.runtime.plugins import build
@@ -26,7 +26,8 @@ def validated(message: Mapping[str, Any]) -> dict[str, Any]:
         InvalidInput: With the field.
     """
     scalarizer = build_scalarizer(message["scalarizer"])
-    build("probescout.planners", message["policy"], field="spec.policy")
+    policy = build("probescout.planners", message["policy"], field="spec.policy")
+    _check_policy(policy, 1 + len(message.get("objectives", ())))
     check_members(message.get("members", ()), use_deep=not message.get("is_deep_member_disabled", False))
     _check_stop_rules(message.get("stop_rules", ()))
     _check_objectives(message.get("objectives", ()), scalarizer)
@@ -41,6 +42,17 @@ def build_scalarizer(spec: Mapping[str, Any]) -> Scalarizer | None:
         return None
     scalarizer: Scalarizer = build("probescout.scalarizers", spec, field="spec.scalarizer")
     return scalarizer
+
+
+def _check_policy(policy: Planner, n_objectives: int) -> None:
+    """Ask a policy that has a say in it whether it can plan for so many objectives."""
+    check = getattr(policy, "check_objectives", None)
+    if check is None:
+        return
+    try:
+        check(n_objectives)
+    except InvalidInput as refusal:
+        raise InvalidInput(refusal.reason, refusal.message, field=f"spec.policy.{refusal.field}") from refusal
 
 
 def _check_stop_rules(names: Sequence[str]) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import grpc
+import numpy as np
 from google.protobuf.message import Message
 from probescout_client.wire.v1 import probescout_pb2 as pb
 
 from probescout.core.errors import InvalidInput, Reason, WrongState
 from probescout.core.fronts import pareto_front
 from probescout.core.observations import Observation
+from probescout.core.state import Campaign
 from probescout.core.suggestions import Suggestion
 from probescout.service.campaign_codec import write_campaign, write_version
 from probescout.service.data_codec import STATE_OUT, write_observation, write_suggestion
@@ -198,18 +201,19 @@ class Listing(Desks):
             version=write_version(driver.ledger.head, state),
             weights=[pb.MemberWeight(member=k, weight=w) for k, w in reply["weights"].items()],
             target_unit=state.target_unit,
-            degraded_reasons=driver.modeller.problems,
+            degraded_reasons=[*driver.modeller.problems, *reply.get("degraded", ())],
         )
 
     async def GetParetoFront(
         self, request: pb.GetParetoFrontRequest, context: grpc.aio.ServicerContext
     ) -> pb.GetParetoFrontReply:
-        """Return the observations that no other beats in every target."""
+        """Return the observations that no other beats in every target; of more than PAGE_BYTES an even choice."""
         driver = self._desk(request.campaign).driver
         state = driver.state
-        front, n_compared = pareto_front(state)
+        # A campaign with many measurements must not hold up the other calls.
+        messages, n_compared = await asyncio.get_running_loop().run_in_executor(None, _front, state)
         return pb.GetParetoFrontReply(
-            observations=[write_observation(o, state.id) for o in front],
+            observations=messages,
             n_compared=n_compared,
             version=write_version(driver.ledger.head, state),
         )
@@ -234,6 +238,19 @@ class Listing(Desks):
                 if not request.kind or _GROUPS[row["group"]] == request.kind
             ]
         )
+
+
+def _front(state: Campaign) -> tuple[list[pb.Observation], int]:
+    """Return the front as messages, and how many observations were compared.
+
+    A front that is too long for a reply is thinned evenly along the first target, both ends kept.
+    """
+    front, n_compared = pareto_front(state)
+    messages = [write_observation(o, state.id) for o in front]
+    while (n_bytes := sum(m.ByteSize() for m in messages)) > PAGE_BYTES:
+        n = max(2, int(len(messages) * 0.95 * PAGE_BYTES / n_bytes))
+        messages = [messages[i] for i in np.unique(np.linspace(0, len(messages) - 1, n).astype(int))]
+    return messages, n_compared
 
 
 def _only(row: dict[str, Any], *names: str) -> dict[str, Any]:

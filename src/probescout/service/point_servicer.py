@@ -10,7 +10,7 @@ from probescout.core.jsonable import from_json
 from probescout.core.suggestions import OperatorPoint
 from probescout.runtime.planner import Desk
 from probescout.runtime.works import Caller
-from probescout.service.campaign_codec import write_point, write_version
+from probescout.service.campaign_codec import write_point
 from probescout.service.campaign_servicer import CampaignCalls, request_of
 from probescout.service.data_codec import check_frame, read_names
 from probescout.service.replies import Replies
@@ -50,9 +50,13 @@ class PointCalls(CampaignCalls):
         """Take points back."""
         desk = self._desk(request.campaign)
         names = read_names("point", list(request.names), desk.driver.state, field="names")
-        await self._change(
-            desk,
-            request_of("WithdrawPoints", request),
-            lambda caller: desk.driver.withdraw(names, request.reason, caller),
-        )
-        return pb.WithdrawPointsReply(version=write_version(desk.driver.ledger.head, desk.driver.state))
+        identity = request_of("WithdrawPoints", request)
+
+        async def work() -> pb.WithdrawPointsReply:
+            done = desk.once.find(identity)
+            if done is not None:
+                return pb.WithdrawPointsReply(version=Replies(desk).version_of(done))
+            await desk.driver.withdraw(names, request.reason, Caller(identity.principal, identity.receipt))
+            return pb.WithdrawPointsReply(version=Replies(desk).version)
+
+        return await desk.once.run(identity, work)

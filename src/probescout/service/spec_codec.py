@@ -26,8 +26,8 @@ from probescout.core.specs import (
     StopRule,
 )
 
-MAX_DEPTH = 64
-"""Deepest nesting of a JSON object from a client."""
+MAX_DEPTH = 48
+"""Deepest nesting of a JSON object from a client; the journal takes 64 levels, those of the spec around it included."""
 _CANDIDATES = {
     pb.CANDIDATE_KIND_UNSPECIFIED: CandidateKind.PIXELS,
     pb.CANDIDATE_KIND_PIXELS: CandidateKind.PIXELS,

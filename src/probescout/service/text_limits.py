@@ -15,6 +15,8 @@ MAX_NAME = 128
 """Longest name or id, characters."""
 MAX_REFERENCE = 256
 """Longest resource name, characters; two ids and their words fit."""
+MAX_NOTE = 256
+"""Longest note of an operator's points, characters: GetCampaign shows all that wait in one reply."""
 MAX_TEXT = 4 * 1024
 """Longest text for a person, bytes."""
 MAX_JSON = 64 * 1024
@@ -65,6 +67,8 @@ def _limit(field: Any) -> tuple[int, str]:
         return MAX_JSON, "bytes"
     if field.name in _NAMES or (field.name == "name" and field.containing_type.name in _NAMED):
         return MAX_NAME, "characters"
+    if field.name == "note":
+        return MAX_NOTE, "characters"
     return (MAX_REFERENCE, "characters") if field.name in _REFERENCES else (MAX_TEXT, "bytes")
 
 

@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from probescout.surrogates import exchange
 from probescout.surrogates.building import Build
-from probescout.surrogates.field import Field
+from probescout.surrogates.field import Field, limit
 from probescout.surrogates.measurements import Measurements, checked
+from probescout.surrogates.model import Model
 from probescout.surrogates.noise import is_constant
 from probescout.surrogates.scores import NO_SCORE, Observation, carry_over
 from probescout.surrogates.versions import Versions
 
+THIN_EVERY = 32
+"""Measurements after which it is looked at whether fewer candidates should be kept."""
 FAR = 8.0
 """A value so many SD out means that the frozen scale is wrong: fit soon."""
 RESTANDARDISE_UP_TO = 16
@@ -76,6 +79,17 @@ class Learner(Versions):
         self._data = data
         self._scores.append(score)
         self._set_model(model)
+        if self._build is None and self._keeps_too_many():
+            self._build = Build(self._anew(model), None)
+
+    def _keeps_too_many(self) -> bool:
+        """Whether no fit has come for so long that the rows of the candidates kept take too much memory."""
+        n = self.n_observed
+        return not self.field.is_whole and n % THIN_EVERY == 0 and len(self.field) > limit(n, len(self._model.members))
+
+    def _anew(self, old: Model) -> Model:
+        """Return a model like another one that has learnt nothing, over the candidates that are to be kept now."""
+        return self._empty(old.scale, old.hyper, old.learnt, self._draw(self.n_observed), old.doubts)
 
     def rebuild(self, observations: Sequence[Observation]) -> None:
         """Replace all measurements, as `begin_rebuild`, and wait until it is done.
@@ -135,12 +149,10 @@ class Learner(Versions):
         before, self.allowed = self.allowed, allowed
         if self.field.is_whole or (before is not None and np.array_equal(before, allowed)):
             return
-        old = self._build.model if self._build is not None else self._model
-        fresh = self._empty(old.scale, old.hyper, old.learnt, self._draw(self.n_observed), old.doubts)
         if self._build is None:
-            self._build = Build(fresh, None)
+            self._build = Build(self._anew(self._model), None)
         else:
-            self._build = replace(self._build, model=fresh, _end=0, _member=0)
+            self._build = replace(self._build, model=self._anew(self._build.model), _end=0, _member=0)
 
     def _is_scale_stale(self, data: Measurements) -> bool:
         """Whether to take the scale anew: while data are few, then at every doubling until the first fit."""

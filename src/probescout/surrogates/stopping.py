@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtri
 
+from probescout.core.advice import StopAdvice
 from probescout.core.errors import InvalidInput, Reason
 from probescout.core.ports import Belief
 from probescout.surrogates.improvement import expected_improvement, standardised
@@ -29,23 +29,7 @@ DOUBT_Z = 1.2815515655446004
 WIDEST = 10.0
 
 
-@dataclass(frozen=True)
-class Advice:
-    """What a stop rule says."""
-
-    rule: str
-    value: float
-    """What the rule looks at; NaN when it cannot say."""
-    is_met: bool
-    """Whether the value is at most the bound and the model can be trusted."""
-    bound: float
-    unit: str
-    """Of value and bound."""
-    message: str
-    """The evidence, for a person."""
-
-
-def advise(name: str, belief: Belief, bound: float) -> Advice:
+def advise(name: str, belief: Belief, bound: float) -> StopAdvice:
     """Return what a stop rule says.
 
     The model's own intervals are widened first unless they have surely covered 95 % lately. No rule is met before 20
@@ -71,13 +55,13 @@ def advise(name: str, belief: Belief, bound: float) -> Advice:
             Reason.FIELD_INVALID, f"bound {bound} of stop rule '{name}' is not a finite number >= 0", field="bound"
         )
     if not belief.available.any():
-        return Advice(name, 0.0, True, bound, "target", "no candidate is left to measure")
+        return StopAdvice(name, True, 0.0, bound, "target", "no candidate is left to measure")
     value, unit, evidence = rule(belief, _widening(belief))
     doubt = _doubt(belief)
     is_met = doubt == "" and value <= bound
     verdict = "met" if is_met else "not met"
     message = f"{evidence}; the bound {bound:.4g} is {verdict}" + (f" because {doubt}" if doubt else "")
-    return Advice(name, value, is_met, bound, unit, message)
+    return StopAdvice(name, is_met, value, bound, unit, message)
 
 
 def remaining_gain(belief: Belief, widening: float = 1.0) -> tuple[float, float]:
@@ -126,7 +110,7 @@ def _expected_regret(belief: Belief, widening: float) -> tuple[float, str, str]:
     expectation, quantile = remaining_gain(belief, widening)
     value = max(expectation, quantile)
     evidence = (
-        f"the best of {int(belief.available.sum())} candidates left exceeds the best so far, {belief.incumbent:.4g}, "
+        f"the best of {int(belief.available.sum())} candidates left betters the best so far "
         f"by at most {value:.4g} with 95 % chance, and by at most {expectation:.4g} on average"
     )
     return value, "target", evidence

@@ -17,7 +17,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from probescout.core.ports import JointPlanner, Planner
+from probescout.core.ports import DelegatingPlanner, JointPlanner, Planner
 from probescout.core.registry import PLANNERS, find
 from probescout.testing.fake_belief import FakeBelief, fake_belief, hard_beliefs, told, with_moments
 
@@ -45,6 +45,8 @@ class PlannerConformance:
         assert cls.name and cls.name == cls.name.lower() and " " not in cls.name
         assert cls.summary and "\n" not in cls.summary
         assert isinstance(cls.needs_model, bool)
+        for name in ("is_gain", "is_split"):
+            assert isinstance(getattr(self.build(), name, False), bool), name
 
     def test_is_installed_under_its_name(self) -> None:
         """The entry point of that name is this class."""
@@ -126,3 +128,28 @@ class PlannerConformance:
         np.testing.assert_array_equal(
             self.build().score(one, np.random.default_rng(0)), self.build().score(other, np.random.default_rng(0))
         )
+
+    def test_score_with_parts_is_of_each_candidate_alone(self) -> None:
+        """With `is_split` a score moves with the candidate's own moments only, not with those of others."""
+        planner = self.build()
+        if not getattr(planner, "is_split", False):
+            pytest.skip("it does not say that its scores follow from means and SDs")
+        belief = fake_belief(lengthscale=0.2)
+        scores = planner.score(belief, np.random.default_rng(0))
+        alone = int(np.flatnonzero(belief.available)[np.argmax(scores[belief.available])])
+        mean, var = 0.9 * belief.member_mean, 1.1 * belief.member_var
+        mean[:, alone], var[:, alone] = belief.member_mean[:, alone], belief.member_var[:, alone]
+        other = replace(with_moments(belief, mean, var), lengthscale=0.1, novelty=belief.novelty[::-1].copy())
+        found = planner.score(other, np.random.default_rng(1))
+        np.testing.assert_allclose(found[alone], scores[alone], rtol=1e-9)
+
+    def test_who_answers_scores_the_same(self) -> None:
+        """A policy that delegates scores as the one does that it hands over to, and names it."""
+        planner = self.build()
+        if not isinstance(planner, DelegatingPlanner):
+            pytest.skip("it answers itself")
+        for case, belief in hard_beliefs().items():
+            answering = planner.present(belief)
+            assert isinstance(answering, Planner) and planner.chosen_by, case
+            scores = answering.score(belief, np.random.default_rng(0))
+            np.testing.assert_array_equal(planner.score(belief, np.random.default_rng(0)), scores, case)

@@ -49,8 +49,8 @@ class Problem:
         self.y, self.stated = y, stated_noise
         self._squares = [squares[f] for f in member.features]
         priors = []
-        for group, squares in zip(member.groups, self._squares, strict=True):
-            priors += [group.log_lengthscale] * len(squares) + [group.log_amplitude]
+        for group, own in zip(member.groups, self._squares, strict=True):
+            priors += [group.log_lengthscale] * len(own) + [group.log_amplitude]
         self.mean, self.sd = np.array([*priors, LOG_NOISE, LOG_STATED]).T
         self.bounds = [(m - BOX * s, m + BOX * s) for m, s in zip(self.mean, self.sd, strict=True)]
         if not (stated_noise > 0.0).any():
