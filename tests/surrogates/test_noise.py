@@ -11,7 +11,14 @@ def test_noise_of_counts_is_that_of_the_rate():
     counts = np.array([1.0, 4.0, 9.0, 16.0])
     scale = scale_of(counts, counts + 1.0)
     assert scale.variance_slope == pytest.approx(1.0) and scale.count_variance == pytest.approx(1.0)
-    np.testing.assert_allclose(scale.expected_noise(scale.standardise(np.array([4.0, 9.0]))) * scale.sd**2, [4.0, 9.0])
+    # A quarter of the spread may be noise, so predictions count for three quarters.
+    share = 7.5 / counts.var()
+    assert scale.noise_share == pytest.approx(share)
+    expected = 7.5 + (1.0 - share) * (np.array([4.0, 9.0]) - 7.5)
+    np.testing.assert_allclose(scale.expected_noise(scale.standardise(np.array([4.0, 9.0]))) * scale.sd**2, expected)
+    many = 1000.0 * counts
+    exact = scale_of(many, many + 1.0)
+    np.testing.assert_allclose(exact.expected_noise(exact.standardise(many)) * exact.sd**2, many, rtol=2e-3)
     # Beyond what was stated the line does not go on.
     np.testing.assert_allclose(scale.expected_noise(np.array([-50.0, 50.0])) * scale.sd**2, [1.0, 16.0])
     assert Scale.from_json(scale.to_json()) == scale

@@ -4,9 +4,8 @@ A large value alone is no reason for doubt: it may be the hot spot that is looke
 what the others say there, provided that they say something: a planner that follows a large value measures its
 neighbours first, and those decide. Large outliers hide each other in the noise that they make a fit believe in, so
 fits start without the farthest ones and let them in again unless they are contradicted (Atkinson & Riani 2000,
-"Robust Diagnostic Regression Analysis", the forward search). What is doubted keeps a noise that fits its error, as
-under a Student-t likelihood seen as a mixture of normals (Geweke 1993, "Bayesian treatment of the independent
-Student-t linear model").
+"Robust Diagnostic Regression Analysis", the forward search). What is doubted is kept, with so much noise that it has
+next to no say, and judged again at every fit.
 """
 
 from __future__ import annotations
@@ -24,12 +23,14 @@ FAR = 4.0
 """Leave-one-out errors beyond so many SD are doubted."""
 LEAST_INFORMED = 0.3
 """Share of the prior variance that the other measurements must explain at the place of a doubted one."""
-LEFT = 2.0
-"""A doubted measurement gets so much noise that its error is this many SD."""
+MUTED = 100.0
+"""A doubted measurement gets this times its square as noise variance: it pulls a tenth of an SD."""
 GROSS = 25.0
 """Values so many robust SD from the median are left out at first; the defects of real lattices reach 20."""
 IQR_OF_NORMAL = 1.349
 """Interquartile range of a normal, in SD."""
+SURE = 0.8
+"""Where measurements beyond doubt explain this share, two outliers that happen to agree do not outvote them."""
 LEAST_N = 10
 """Below this number of measurements nothing is doubted."""
 
@@ -91,8 +92,18 @@ def suspicious(values: FloatArray) -> NDArray[np.bool_]:
     return np.asarray(np.abs(values - middle) > GROSS * (high - low) / IQR_OF_NORMAL)
 
 
-def doubted(error: FloatArray, variance: FloatArray, informed: FloatArray) -> FloatArray:
-    """Return the further noise variance (n,) that each measurement should get; 0: it is not doubted.
+def muted(y: FloatArray, is_doubted: NDArray[np.bool_]) -> FloatArray:
+    """Return the further noise variance (n,) of measurements, 0 where they are not doubted.
+
+    Args:
+        y: (n,) standardised values.
+        is_doubted: (n,) which are doubted.
+    """
+    return np.where(is_doubted, MUTED * (1.0 + y * y), 0.0)
+
+
+def doubted(error: FloatArray, variance: FloatArray, informed: FloatArray) -> NDArray[np.bool_]:
+    """Return which measurements (n,) the others contradict.
 
     Args:
         error: (n,) leave-one-out errors.
@@ -100,16 +111,16 @@ def doubted(error: FloatArray, variance: FloatArray, informed: FloatArray) -> Fl
         informed: (n,) share of the prior variance that the other measurements explain there.
     """
     if len(error) < LEAST_N:
-        return np.zeros(len(error))
-    is_doubted = (error**2 > FAR**2 * variance) & (informed >= LEAST_INFORMED)
-    return np.where(is_doubted, np.maximum((error / LEFT) ** 2 - variance, 0.0), 0.0)
+        return np.zeros(len(error), dtype=np.bool_)
+    return np.asarray((error**2 > FAR**2 * variance) & (informed >= LEAST_INFORMED))
 
 
-def supported(error: FloatArray, variance: FloatArray) -> NDArray[np.bool_]:
-    """Return which measurements (n,) are as expected after all.
+def supported(error: FloatArray, variance: FloatArray, informed: FloatArray) -> NDArray[np.bool_]:
+    """Return which doubted measurements (n,) the other doubted ones confirm.
 
     Args:
-        error: (n,) leave-one-out errors.
+        error: (n,) leave-one-out errors when none is doubted.
         variance: (n,) their predicted variances.
+        informed: (n,) share of the prior variance that the measurements beyond doubt explain there.
     """
-    return np.asarray(error**2 <= FAR**2 * variance)
+    return np.asarray((error**2 <= FAR**2 * variance) & (informed < SURE))

@@ -39,8 +39,6 @@ RIVAL_EVALUATIONS = 6
 """Per member on another axis than the present one, starting where that one ended."""
 WARP_MARGIN = 3.0
 """Nats of leave-one-out evidence by which another bend must beat the present one, so that it does not flap."""
-SUSPENDED = 1e4
-"""Noise variance, in standardised units, with which a measurement is as good as left out."""
 MOST_ROUNDS = 3
 """Of doubting and fitting again."""
 
@@ -73,13 +71,12 @@ def fit(request: Mapping[str, Any]) -> dict[str, Any]:
             "seconds": time.perf_counter() - started,
         }
     doubts, present = _read_past(request)
-    extra = doubts.of(task.index, task.values)
-    extra = np.where((extra == 0.0) & suspicious(task.values), SUSPENDED, extra)
-    found = _best_bend(task, present, extra, start)
+    is_doubted = (doubts.of(task.index, task.values) > 0.0) | suspicious(task.values)
+    found = _best_bend(task, present, is_doubted, start)
     for _ in range(MOST_ROUNDS):
-        if np.array_equal(found.doubts > 0.0, found.extra > 0.0):
+        if np.array_equal(found.is_doubted, found.extra > 0.0):
             break
-        found = attempt(task, found.scale.warp, found.doubts, found.hyper)
+        found = attempt(task, found.scale.warp, found.is_doubted, found.hyper)
     hyper, arrays = dict(found.hyper), {}
     if "candidates" in request:
         hyper[DEEP.name], arrays[DEEP.name] = _deepen(task, found, request["candidates"], int(request["seed"]))
@@ -101,26 +98,26 @@ def fit(request: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _best_bend(task: Task, present: Warp, extra: FloatArray, start: Mapping[str, Hyperparameters]) -> Trial:
+def _best_bend(task: Task, present: Warp, is_doubted: NDArray[np.bool_], start: Mapping[str, Hyperparameters]) -> Trial:
     """Return the members on the axis that suits the values best.
 
     Args:
         task: What to fit.
         present: The bend so far.
-        extra: (n,) noise of doubted measurements.
+        is_doubted: (n,) which measurements to fit without.
         start: Where to start, by member.
     """
-    trusted = task.values[extra == 0.0]
+    trusted = task.values[~is_doubted]
     if len(trusted) < LEAST_N_WARP or len(np.unique(trusted)) < LEAST_DISTINCT * len(trusted):
-        return attempt(task, STRAIGHT, extra, start)
-    best = attempt(task, present, extra, start)
+        return attempt(task, STRAIGHT, is_doubted, start)
+    best = attempt(task, present, is_doubted, start)
     centre, sd = float(np.median(trusted)), float(trusted.std())
     others = [Warp(centre, width * sd) for width in WIDTHS] + ([] if present.is_straight else [STRAIGHT])
-    rivals = [attempt(task, warp, extra, best.hyper, RIVAL_EVALUATIONS) for warp in others]
+    rivals = [attempt(task, warp, is_doubted, best.hyper, RIVAL_EVALUATIONS) for warp in others]
     rival = max(rivals, key=lambda r: r.evidence)
     if rival.evidence <= best.evidence + WARP_MARGIN:
         return best
-    return attempt(task, rival.scale.warp, extra, rival.hyper)
+    return attempt(task, rival.scale.warp, is_doubted, rival.hyper)
 
 
 def _deepen(

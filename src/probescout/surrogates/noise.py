@@ -115,7 +115,8 @@ class Scale:
         if self.variance_limits[1] == 0.0:
             return np.zeros_like(mean)
         value = self.restored(mean)
-        variance = self.typical_variance + self.variance_slope * (value - self.typical_value)
+        # As far as the values are noise, so is where the prediction lies among them.
+        variance = self.typical_variance + self.variance_slope * (1.0 - self.noise_share) * (value - self.typical_value)
         limited = np.clip(variance, *self.variance_limits)
         return np.asarray(np.minimum(limited * self.slope(mean) ** 2, 1.0))
 

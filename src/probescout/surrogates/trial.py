@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from probescout.surrogates.doubts import doubted, supported
+from probescout.surrogates.doubts import doubted, muted, supported
 from probescout.surrogates.members.definition import Hyperparameters, Member, defaults
 from probescout.surrogates.members.posterior_mode import Problem, squares_of
 from probescout.surrogates.mixture import mixture
@@ -48,14 +48,14 @@ class Task:
         """Number of dimensions per feature."""
         return {name: array.shape[1] for name, array in self.observed.items()}
 
-    def scale(self, warp: Warp, extra: FloatArray) -> Scale:
+    def scale(self, warp: Warp, is_doubted: NDArray[np.bool_]) -> Scale:
         """Return the scale of the measurements that are not doubted.
 
         Args:
             warp: The bend of the axis.
-            extra: (n,) noise of doubted measurements.
+            is_doubted: (n,) which are doubted.
         """
-        is_trusted = extra == 0.0
+        is_trusted = ~is_doubted
         if is_constant(self.values[is_trusted]):
             is_trusted[:] = True
         return scale_of(self.values[is_trusted], self.variances[is_trusted], warp)
@@ -77,14 +77,14 @@ class Trial:
     """Log posterior per measurement, by member."""
     evidence: float
     """Log density of the values in target units, each given all others, doubted ones left out."""
-    doubts: FloatArray
-    """(n,) the noise that doubted measurements should get."""
+    is_doubted: NDArray[np.bool_]
+    """(n,) which measurements should be doubted, by this fit."""
 
 
 def attempt(
     task: Task,
     warp: Warp,
-    extra: FloatArray,
+    is_doubted: NDArray[np.bool_],
     start: Mapping[str, Hyperparameters],
     n_evaluations: int = WARM_EVALUATIONS,
 ) -> Trial:
@@ -93,12 +93,13 @@ def attempt(
     Args:
         task: What to fit.
         warp: The bend of the axis.
-        extra: (n,) noise of doubted measurements, standardised.
+        is_doubted: (n,) which measurements to fit without.
         start: Where to start, by member; one that is missing starts at the prior modes and gets 60 evaluations.
         n_evaluations: At most so many from a start.
     """
-    scale = task.scale(warp, extra)
+    scale = task.scale(warp, is_doubted)
     y, stated = scale.standardise(task.values), scale.noise(task.values, task.variances)
+    extra = muted(y, is_doubted)
     hyper, objective, explained = {}, {}, []
     for member in task.members:
         problem = Problem(member, task.squares, y, stated, extra)
@@ -112,15 +113,16 @@ def attempt(
     weights = stack(y, mean, variance, np.ones(len(y)))
     centre, spread = mixture(weights, mean, variance)
     density = logsumexp(log_normal(y, mean, variance), axis=0, b=weights[:, None])
-    doubts = doubted(y - centre, spread - extra, weights @ np.array(explained))
-    if (extra > 0.0).any() and (doubts > 0.0).any():
+    informed = weights @ np.array(explained)
+    found_doubted = doubted(y - centre, spread - extra, informed)
+    if is_doubted.any() and found_doubted.any():
         # Doubted ones must not speak against each other unheard: neighbours that agree are a hot spot.
-        mean, variance, _ = _left_out(task, hyper, y, stated, np.where(doubts > 0.0, 0.0, extra))
+        mean, variance, _ = _left_out(task, hyper, y, stated, np.where(found_doubted, 0.0, extra))
         centre, spread = mixture(weights, mean, variance)
-        doubts = np.where(supported(y - centre, spread), 0.0, doubts)
+        found_doubted &= ~supported(y - centre, spread, informed)
     jacobian = np.log(warp.slope(task.values) / scale.sd)
-    evidence = float((density + jacobian)[extra == 0.0].sum())
-    return Trial(scale, y, stated, extra, hyper, objective, evidence, doubts)
+    evidence = float((density + jacobian)[~is_doubted].sum())
+    return Trial(scale, y, stated, extra, hyper, objective, evidence, found_doubted)
 
 
 def _left_out(
