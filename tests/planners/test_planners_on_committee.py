@@ -33,9 +33,9 @@ def belief():
     return replace(one.belief(free, [0, 1, 2]), **about, further=(other,), calibration=one.calibration())
 
 
-def build(name):
+def build(name, **params):
     [info] = [i for i in installed(PLANNERS) if i.name == name]
-    return info.load()(**PARAMS.get(name, {}))
+    return info.load()(**(params or PARAMS.get(name, {})))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -60,7 +60,8 @@ def test_policies_for_large_values_prefer_them(belief):
 
 
 def test_a_greedy_batch_by_fantasies_spreads(belief):
-    planner, now, picks = build("ucb"), belief, []
+    # Less optimism picks the same six either way here.
+    planner, now, picks = build("ucb", beta=6.0), belief, []
     for _ in range(6):
         scores = np.where(now.available, planner.score(now, np.random.default_rng(0)), -np.inf)
         picks.append(int(np.argmax(scores)))
@@ -72,4 +73,5 @@ def test_a_greedy_batch_by_fantasies_spreads(belief):
     crowd = belief
     for index in alone:
         crowd = crowd.fantasise(int(index))
-    assert (var - left).sum() > (var - crowd.std**2).sum()
+    assert set(picks) != set(alone.tolist())
+    assert (var - left).sum() > 1.02 * (var - crowd.std**2).sum()

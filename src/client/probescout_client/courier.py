@@ -36,6 +36,8 @@ class Courier:
         self._outbox = outbox
         self._on_sent = on_sent
         self._flush_lock = threading.Lock()
+        self._link_lock = threading.Lock()
+        """Held to go offline with a measurement that waits, or online when none does: no measurement falls between."""
 
     @property
     def n_waiting(self) -> int:
@@ -68,17 +70,19 @@ class Courier:
             last_seen=session.version,
         )
         entry = self._outbox.put(request)
-        if session.is_offline:
-            self._outbox.defer(entry)
-            return None
+        with self._link_lock:
+            if session.is_offline:
+                self._outbox.defer(entry)
+                return None
         patience_s = session.options.offline_after_s
         patience_s = session.connection.timeout_s if patience_s is None else patience_s
         try:
             reply = self._send(entry, count > 0, patience_s)
         except Unavailable as error:
             log.warning("the link is down, the measurement waits in %s: %s", entry.path, error)
-            session.is_offline = True
-            self._outbox.defer(entry)
+            with self._link_lock:
+                session.is_offline = True
+                self._outbox.defer(entry)
             return None
         except (InvalidInput, NotFound) as error:
             self._outbox.reject(entry, error)
@@ -100,16 +104,29 @@ class Courier:
         """
         n_sent = 0
         with self._flush_lock:
-            for entry in self._outbox.left():
-                try:
-                    reply = self._send(entry, False, give_up_after_s)
-                except (InvalidInput, NotFound) as error:
-                    self._outbox.reject(entry, error)
-                    continue
-                self._settle(entry, reply)
-                n_sent += 1
-            self._session.is_offline = False
+            entries = self._left_or_online()
+            while entries:
+                n_sent += sum(self._send_waiting(entry, give_up_after_s) for entry in entries)
+                entries = self._left_or_online()
         return n_sent
+
+    def _send_waiting(self, entry: Entry, give_up_after_s: Optional[float]) -> bool:
+        """Send a measurement that waited; return whether the server has it, not that it will never take it."""
+        try:
+            reply = self._send(entry, False, give_up_after_s)
+        except (InvalidInput, NotFound) as error:
+            self._outbox.reject(entry, error)
+            return False
+        self._settle(entry, reply)
+        return True
+
+    def _left_or_online(self) -> List[Entry]:
+        """Return what waits; if nothing does, the link counts as up from now on."""
+        with self._link_lock:
+            entries = self._outbox.left()
+            if not entries:
+                self._session.is_offline = False
+            return entries
 
     def _settle(self, entry: Entry, reply: pb.StepReply) -> None:
         self._session.learn_version(reply.version)

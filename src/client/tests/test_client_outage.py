@@ -60,8 +60,8 @@ def test_measuring_goes_on_offline_and_the_data_arrive_when_the_link_is_back(ser
             if len(values) == 5:
                 assert run.is_offline and run.n_waiting == 4
                 proxy.up()
-                eventually(lambda: run.n_waiting == 0)
-                assert not run.is_offline
+                eventually(lambda: not run.is_offline)
+                assert run.n_waiting == 0
         assert n_offline == 4
         assert sorted(o.value for o in run.observations()) == values == [float(n) for n in range(9)]
 
