@@ -18,10 +18,12 @@ DEFAULT_HORIZON = 100
 
 
 class UpperConfidenceBound:
-    """Prefer where the target could plausibly be largest: mean + beta * SD of the mixture.
+    """Prefer where the target could plausibly be largest: mean + beta * SD.
 
-    Srinivas et al. 2010, "Gaussian process optimization in the bandit setting". The weight of the SD follows a schedule
-    of the number of observations t:
+    Srinivas et al. 2010, "Gaussian process optimization in the bandit setting", for each member of the committee and
+    averaged by the weights: where members merely disagree there is less to gain than where all are unsure (0009). With
+    `spread` set to `mixture` it is the SD of the mixture, as for a single model. The weight of the SD follows a
+    schedule of the number of observations t:
 
     - `constant`: beta.
     - `sqrt_log`: sqrt(2 log(n t^2 pi^2 / (6 delta)) / 5) for n candidates, their theorem 1 with the divisor of
@@ -45,7 +47,15 @@ class UpperConfidenceBound:
                 "type": "number",
                 "minimum": 0,
                 "maximum": 100,
-                "default": 2.0,
+                "default": 3.0,
+            },
+            "spread": {
+                "title": "Spread",
+                "description": "The members' own SDs averaged by their weights, or the SD of the whole mixture, in "
+                "which members that disagree count as uncertainty",
+                "type": "string",
+                "enum": ["members", "mixture"],
+                "default": "members",
             },
             "schedule": {
                 "title": "Schedule",
@@ -93,12 +103,13 @@ class UpperConfidenceBound:
 
     def __init__(
         self,
-        beta: float = 2.0,
+        beta: float = 3.0,
         schedule: str = "constant",
         final_beta: float = 0.5,
         switch_at: float = 0.5,
         delta: float = 0.1,
         horizon: int | None = None,
+        spread: str = "members",
     ) -> None:
         """Set the optimism.
 
@@ -109,8 +120,10 @@ class UpperConfidenceBound:
             switch_at: Share of the horizon at which to switch.
             delta: Failure probability of the bound.
             horizon: Observations; None: the probe budget.
+            spread: Whose SD: of the `members`, averaged, or of the `mixture`.
         """
         self.beta = float(beta)
+        self.spread = spread
         self.schedule = schedule
         # The theorem's weight grows with the number of candidates.
         self.is_split = schedule != "sqrt_log"
@@ -122,7 +135,10 @@ class UpperConfidenceBound:
     def score(self, belief: Belief, rng: np.random.Generator) -> FloatArray:
         """Return the bound (candidate,) in target units."""
         beta = self.weight(belief.n_observed, len(belief.available), belief.n_budget)
-        return np.asarray(belief.mean + beta * belief.std, dtype=np.float64)
+        if self.spread == "mixture":
+            return np.asarray(belief.mean + beta * belief.std, dtype=np.float64)
+        std = belief.weights @ np.sqrt(np.maximum(belief.member_var, 0.0))
+        return np.asarray(belief.mean + beta * std, dtype=np.float64)
 
     def weight(self, n_observed: int, n_candidates: int, n_budget: int | None) -> float:
         """Return the SDs that are added to the mean."""

@@ -136,8 +136,18 @@ def test_schedules_of_the_bound():
 
 def test_bound_uses_the_budget_of_the_campaign():
     belief = replace(fake_belief(), n_observed=30, n_budget=60)
-    found = UpperConfidenceBound(4.0, "linear", final_beta=0.0).score(belief, rng())
+    found = UpperConfidenceBound(4.0, "linear", final_beta=0.0, spread="mixture").score(belief, rng())
     np.testing.assert_allclose(found, belief.mean + 2.0 * belief.std)
+
+
+def test_bound_is_the_average_of_the_members_bounds():
+    belief = fake_belief(2, 3)
+    found = UpperConfidenceBound(1.5).score(belief, rng())
+    for c in range(len(found)):
+        each = [belief.member_mean[k, c] + 1.5 * math.sqrt(belief.member_var[k, c]) for k in range(len(belief.weights))]
+        assert found[c] == pytest.approx(sum(w * bound for w, bound in zip(belief.weights, each, strict=True)))
+    # Disagreement is no reason to look: the SD of the mixture, which holds it too, is never smaller.
+    assert (UpperConfidenceBound(1.5, spread="mixture").score(belief, rng()) >= found - 1e-12).all()
 
 
 # ---------------------------------------------------------------- max-value entropy
