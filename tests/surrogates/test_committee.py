@@ -78,9 +78,21 @@ def test_pending_points_shrink_the_spread_and_leave_the_committee_alone(kit, fea
     kit.assert_same_belief(committee, fresh, pending)
 
 
+def test_a_pending_point_is_expected_with_the_noise_that_is_stated(kit, features, field):
+    committee = kit.trained(features, field[1], noise=6.0)
+    at = 400
+    pending = committee.belief(kit.ALL, [at])
+    before = committee.belief(kit.ALL)
+    expected = before.assessment.member_noise(before.model.scale, before._moments[0][:, [at]])[:, 0]
+    for k, gp in enumerate(before.gps):
+        var, noise = before._var[k, at], expected[k]
+        assert noise > 1.2 * gp.noise
+        assert pending._var[k, at] == pytest.approx(var * noise / (var + noise), rel=1e-3)
+
+
 def test_a_batch_spreads_out(kit, features, field):
     committee = kit.trained(features, field[1], n=12)
-    planner, rng = UpperConfidenceBound(beta=4.0), np.random.default_rng(0)
+    planner, rng = UpperConfidenceBound(beta=10.0), np.random.default_rng(0)
 
     def batch(is_conditioned):
         available, pending = kit.ALL.copy(), []

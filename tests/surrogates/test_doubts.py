@@ -39,6 +39,18 @@ def test_spikes_do_not_wreck_the_map(features, field):
     assert hit < 1.6 * clean + 0.1
 
 
+@pytest.mark.parametrize("sentinel", [2.0**32 - 1, 3.4e38, -1e60])
+def test_a_sentinel_does_not_come_back_however_large_it_is(features, field, sentinel):
+    for seed in range(3):
+        index = scattered(60, seed)
+        values = field[1].copy()
+        values[index[30]] = sentinel
+        committee = told(features, values, index)
+        rest = np.setdiff1d(np.arange(1024), index)
+        error = np.sqrt(np.mean((committee.posterior().mean - field[1])[rest] ** 2)) / field[1].std()
+        assert error < 0.6, seed
+
+
 def test_a_hot_spot_that_neighbours_confirm_is_believed():
     rng = np.random.default_rng(2)
     image = rng.normal(size=(32, 32))

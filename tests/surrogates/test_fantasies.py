@@ -27,7 +27,7 @@ def taught(groups, index):
 def with_pending(gp, groups, pending):
     found = Fantasies.none(gp)
     for j in pending:
-        found = found.and_one(gp.kernel.points([g[[j]] for g in groups]))
+        found = found.and_one(gp.kernel.points([g[[j]] for g in groups]), gp.noise)
     return found
 
 
@@ -49,7 +49,7 @@ def test_the_first_of_them_are_those_that_were_there_before(case):
     again = with_pending(gp, groups, (5, 14))
     for name in ("solved", "factor", "rows"):
         np.testing.assert_array_equal(getattr(found, name), getattr(again, name))
-    three = found.and_one(gp.kernel.points([g[[22]] for g in groups]))
+    three = found.and_one(gp.kernel.points([g[[22]] for g in groups]), gp.noise)
     np.testing.assert_array_equal(three.rows, with_pending(gp, groups, (5, 14, 22)).rows)
 
 

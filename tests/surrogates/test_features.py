@@ -75,6 +75,16 @@ def test_bad_pixels_are_filled_with_the_median(image):
         np.testing.assert_allclose(one.arrays[name], other.arrays[name], atol=1e-6)
 
 
+@pytest.mark.parametrize("dust", [65535.0, 1e30])
+def test_a_hot_pixel_does_not_set_the_scale(image, dust):
+    hot = image.copy()
+    hot[3, 4] = dust
+    clean, spoilt = (compute_features(i).arrays["bank"] for i in (image, hot))
+    far = np.linalg.norm(np.argwhere(np.ones_like(image)) - [3, 4], axis=1) > 24
+    spread = [np.subtract(*np.percentile(a[far], [75, 25], axis=0)) for a in (clean, spoilt)]
+    assert spread[1].max() > 0.4 * spread[0].max()
+
+
 def test_channels_are_seen_together(image):
     other = np.random.default_rng(1).normal(size=image.shape)
     found = compute_features(np.stack([image, other]))

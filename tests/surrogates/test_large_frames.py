@@ -130,6 +130,22 @@ def test_another_region_restarts_a_version_on_its_way(features, field, few, monk
     assert committee.n_observed == 22 and (~allowed)[committee.field.candidates].all()
 
 
+def test_a_restart_goes_on_to_the_candidates_of_another_region(features, field, few):
+    left = np.tile(np.arange(32) < 20, 32)
+    committee = Committee(features, seed=3, use_deep=False, allowed=left)
+    for index in range(0, 1000, 40):
+        committee.tell(index, float(field[1][index]), 0.1)
+    right = ~left
+    committee.allow(right)
+    again = Committee.restore(features, committee.state(), allowed=right)
+    for each in (committee, again):
+        assert each.is_building
+        while not each.advance():
+            pass
+    assert right[again.field.candidates].all()
+    assert_array_equal(again.field.candidates, committee.field.candidates)
+
+
 def test_a_belief_about_another_target_is_over_the_same_candidates(features, field, few):
     one, other = (Committee(features, seed=s, use_deep=False) for s in (1, 2))
     free = np.ones(1024, dtype=bool)

@@ -25,6 +25,33 @@ def test_constant_targets_do_not_make_it_sure(kit, features, value):
     assert committee.belief(kit.ALL).std.min() > 0
 
 
+def test_the_end_of_a_long_constant_stretch_is_learnt_in_bites(kit, features, monkeypatch):
+    monkeypatch.setattr("probescout.surrogates.learning.REBUILT_AT_ONCE", 1024 * 20)
+    committee, n_builds = Committee(features, seed=0, use_deep=False), 0
+    for index in range(64):
+        committee.tell(index, 5.0)
+        n_builds += committee.is_building
+    assert n_builds == 0, "a constant says nothing new at every doubling"
+    committee.tell(500, 9.0)
+    assert committee.is_building and committee.predict(500)[0] > 5.0
+    while not committee.advance():
+        pass
+    other = Committee(features, seed=0, use_deep=False)
+    other.rebuild([*((i, 5.0, float("nan")) for i in range(64)), (500, 9.0, float("nan"))])
+    kit.assert_close_belief(committee, other)
+
+
+@pytest.mark.parametrize("scale", [1e-170, 1e99])
+def test_values_at_the_ends_of_the_range_are_taken(features, scale):
+    committee = Committee(features, seed=0, use_deep=False)
+    for k, index in enumerate(range(0, 1000, 90)):
+        committee.tell(index, scale * (1 + k % 4), scale * scale if scale > 1 else 0.0)
+        if committee.needs_fit():
+            committee.swap(fit(committee.fit_request()))
+    found = committee.posterior()
+    assert np.isfinite(found.mean).all() and np.isfinite(found.std).all()
+
+
 def test_mostly_zeros_stay_open_to_surprise(features, field):
     rng = np.random.default_rng(0)
     rate = np.where(field[1] > np.quantile(field[1], 0.85), 4.0, 0.05)

@@ -208,6 +208,10 @@ def test_with_much_data_a_correction_is_worked_in_in_bites(kit, features, field,
     before = committee.belief(kit.ALL).mean.copy()
     committee.begin_rebuild(kept)
     assert committee.is_outdated and committee.n_observed == 22
+    told = {int(i): y for i, y, _ in zip(*kit.columns(other), strict=True)}
+    for index in (0, 500, 1000):
+        # What is explained meanwhile is what still answers, retracted measurements and all.
+        assert all(n["value"] == told[n["index"]] for n in committee.explain(index)["nearest"])
     committee.advance()
     assert_array_equal(committee.belief(kit.ALL).mean, before)
     saved = Committee.restore(features, committee.state())

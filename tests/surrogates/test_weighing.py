@@ -8,6 +8,7 @@ from scipy.stats import norm
 from probescout.surrogates.interval import LEAST_QUANTILE, Z95, flat_factor, quantile_factor, variance_factor
 from probescout.surrogates.noise import Scale, is_constant, scale_of
 from probescout.surrogates.schedule import FitSchedule
+from probescout.surrogates.warp import Warp
 from probescout.surrogates.weights import judge_deep, log_normal, point_weights, stack
 
 
@@ -72,20 +73,49 @@ def test_variance_factor_by_hand():
 
 
 def test_quantile_is_right_for_normal_errors_and_grows_for_narrow_claims():
-    y = rng().normal(size=(1, 4000))
-    mean, var, omega = np.zeros((1, 4000)), np.ones((1, 4000)), np.ones(4000)
-    assert quantile_factor(y[0], mean, var, np.ones(1), omega) == pytest.approx(1.0, abs=0.04)
-    assert quantile_factor(y[0], mean, var / 4, np.ones(1), omega) == pytest.approx(2.0, abs=0.08)
-    assert quantile_factor(y[0], mean, 1e6 * var, np.ones(1), omega) == pytest.approx(LEAST_QUANTILE / Z95)
-    assert np.isfinite(quantile_factor(1e6 * y[0], mean, var, np.ones(1), omega))
+    z, omega = np.abs(rng().normal(size=4000)), np.ones(4000)
+    assert quantile_factor(lambda f: z / f, omega) == pytest.approx(1.0, abs=0.04)
+    assert quantile_factor(lambda f: 2.0 * z / f, omega) == pytest.approx(2.0, abs=0.08)
+    assert quantile_factor(lambda f: 1e-3 * z / f, omega) == pytest.approx(LEAST_QUANTILE / Z95)
+    assert np.isfinite(quantile_factor(lambda f: 1e6 * z / f, omega))
+    assert quantile_factor(lambda f: z[:4] / f, omega[:4]) == 1.0
 
 
-def test_quantile_of_a_skewed_mixture_is_that_of_its_distribution():
-    weights, n = np.array([0.7, 0.3]), 20000
-    mean = np.stack([np.zeros(n), np.full(n, 3.0)])
-    which = rng().random(n) < 0.3
-    y = np.where(which, 3.0, 0.0) + rng().normal(size=n)
-    assert quantile_factor(y, mean, np.ones((2, n)), weights, np.ones(n)) == pytest.approx(1.0, abs=0.03)
+def test_quantile_weighs_and_counts_one_value_more():
+    size = np.arange(1.0, 41.0)
+    # 0.95 of 41 is reached at the 39th; with the largest two unweighted 0.95 of 38.95 at the 38th.
+    assert quantile_factor(lambda f: size / f, np.ones(40)) * Z95 == pytest.approx(39.0)
+    omega = np.r_[np.ones(38), 0.0, 0.0]
+    assert quantile_factor(lambda f: size / f, omega) * Z95 == pytest.approx(38.0)
+
+
+def test_quantile_of_tied_values_keeps_them_inside():
+    # One value in eight is 1, the others 0: an interval that leaves the ones out covers 88 %.
+    y = np.r_[np.zeros(84), np.ones(12)]
+    size = np.abs(y - y.mean()) / y.std()
+    factor = quantile_factor(lambda f: size / f, np.ones(96))
+    assert (size / factor <= Z95 + 1e-9).all()
+
+
+@pytest.mark.parametrize("spread", [0.4, 0.9])
+def test_quantile_on_a_bent_axis_is_that_of_the_reported_interval(spread):
+    warp, n = Warp(centre=0.0, width=1.0), 20000
+    bent = 1.5 + spread * rng().normal(size=n)
+    values = warp.inverse(bent)
+
+    def sizes(factor):
+        mean, var = warp.moments(np.full(n, 1.5), np.full(n, (factor * spread) ** 2))
+        return np.abs(values - mean) / np.sqrt(var)
+
+    factor = quantile_factor(sizes, np.ones(n))
+    assert np.mean(sizes(factor) <= Z95) == pytest.approx(0.95, abs=0.006)
+
+
+def test_importance_does_not_depend_on_the_unit():
+    field, measured = np.linspace(0, 1, 100), np.linspace(0.5, 1, 10)
+    for unit in (1e-13, 1e9):
+        np.testing.assert_allclose(point_weights(unit * field, unit * measured), point_weights(field, measured))
+    np.testing.assert_array_equal(point_weights(1e9 + 0 * field, 1e9 + 0 * measured), np.ones(10))
 
 
 def test_doubted_measurements_have_no_weight():

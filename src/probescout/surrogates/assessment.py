@@ -46,6 +46,15 @@ class Assessment:
         fitted, trust = self.weights @ np.array([(gp.noise, gp.trust) for gp in self.gps])
         return np.asarray(fitted + trust * scale.expected_noise(mean))
 
+    def member_noise(self, scale: Scale, mean: FloatArray) -> FloatArray:
+        """Return the noise variance (member, candidate) that each member expects where members predict `mean`.
+
+        Args:
+            scale: Says how much noise to expect beyond the fitted one.
+            mean: Of each member (member, candidate), uncorrected.
+        """
+        return self._noise(scale, self.weights @ mean)
+
     def _noise(self, scale: Scale, mean: FloatArray) -> FloatArray:
         """Return the noise variance (member, candidate) that each member expects where the mixture's mean is `mean`."""
         fitted, trust = np.array([(gp.noise, gp.trust) for gp in self.gps]).T[:, :, None]
@@ -101,7 +110,7 @@ class Assessment:
         pit = float(self.weights @ ndtr((inner - mean) / np.sqrt(factor * var))[:, 0])
         predicted, predicted_var = scale.moments(centre[0], spread[0] ** 2)
         z = float((scale.restored(np.array(y)) - predicted) / np.sqrt(predicted_var))
-        found = Score(z, float(logsumexp(logs[~is_deep], b=shallow)), pit=pit, mean=float(predicted))
+        found = Score(z, float(logsumexp(logs[~is_deep], b=shallow)), pit=pit, mean=float(scale.restored(centre[0])))
         if not is_deep.any():
             return found
         k = int(np.flatnonzero(is_deep)[0])
@@ -115,7 +124,7 @@ def assess(
     scores: Sequence[Score],
     *,
     is_trusted: NDArray[np.bool_],
-    is_constant: bool,
+    scale: Scale,
 ) -> Assessment:
     """Weigh the members and correct their intervals.
 
@@ -125,13 +134,13 @@ def assess(
         y: (n,) standardised values.
         scores: One per measurement.
         is_trusted: (n,) whether a measurement is not doubted; the others have no say.
-        is_constant: Whether all values are the same; nothing is then learnt about weights and intervals.
+        scale: Of the target. Where all values are the same nothing is learnt about weights and intervals.
     """
     shallow = [k for k, m in enumerate(members) if not m.is_deep]
     weights = np.zeros(len(members))
     weights[shallow] = 1.0 / len(shallow)
     factors = [FLAT] * len(members)
-    if is_constant or len(y) < 2:
+    if scale.is_constant or len(y) < 2:
         return Assessment(members, gps, weights, tuple(factors), 1.0, False)
 
     known = np.mean([gps[k].at_measured()[0] for k in shallow], axis=0)
@@ -139,11 +148,20 @@ def assess(
     loo = [gps[k].leave_one_out() for k in shallow]
     loo_mean, loo_var = np.stack([m for m, _ in loo]), np.stack([v for _, v in loo])
     weights[shallow] = stack(y, loo_mean, loo_var, omega)
+    centre = weights[shallow] @ loo_mean
+    loo_var = loo_var + _foreseen(scale, [gps[k] for k in shallow], y, centre)
     z2 = (y - loo_mean) ** 2 / loo_var
     for row, k in enumerate(shallow):
         factors[k] = variance_factor(loo_mean[row], z2[row], omega, float(gps[k].mean.min()), float(gps[k].mean.max()))
     corrected = np.stack([factors[k](loo_mean[row]) for row, k in enumerate(shallow)]) * loo_var
-    quantile = quantile_factor(y, loo_mean, corrected, weights[shallow], omega)
+    _, spread = mixture(weights[shallow], loo_mean, corrected)
+    values = scale.restored(y)
+
+    def sizes(factor: float) -> FloatArray:
+        predicted, var = scale.moments(centre, factor * factor * spread)
+        return np.asarray(np.abs(values - predicted) / np.sqrt(var))
+
+    quantile = quantile_factor(sizes, omega)
 
     is_alarmed = False
     for k, member in enumerate(members):
@@ -155,3 +173,19 @@ def assess(
             factors[k] = flat_factor(deep_z**2)
             is_alarmed = verdict.is_alarmed
     return Assessment(members, gps, weights, tuple(factors), quantile, is_alarmed)
+
+
+def _foreseen(scale: Scale, gps: Sequence[IncrementalGP], y: FloatArray, centre: FloatArray) -> FloatArray:
+    """Return what to add to leave-one-out variances (member, n) so that their noise is what could be foreseen.
+
+    A claim that grows with the value (counts) knows the value: a lucky count forgives its own error. It is moved to
+    where the value was predicted, along the line that the claims follow.
+
+    Args:
+        scale: Of the target.
+        gps: The members.
+        y: (n,) standardised values.
+        centre: (n,) leave-one-out mean of the mixture.
+    """
+    moved = scale.expected_noise(centre) - scale.expected_noise(y)
+    return np.stack([np.maximum(gp.trust * moved, gp.noise - gp.measured_noise) for gp in gps])

@@ -205,7 +205,7 @@ class CommitteeBelief:
     @cached_property
     def values(self) -> FloatArray:
         """Return (n,) measured values."""
-        return _locked(self.model.scale.restored(self.model.y))
+        return _locked(self.model.values.copy())
 
     def sample(self, rng: np.random.Generator, index: NDArray[np.intp]) -> FloatArray:
         """Draw one joint sample (m,) of the noise-free target at candidates `index` (m,).
@@ -258,7 +258,8 @@ class CommitteeBelief:
         available = self.available.copy()
         available[index] = False
         at = self.candidates[[index]]
-        fantasies = tuple(f.and_one(self.model.points(k, at)) for k, f in enumerate(self.fantasies))
+        noise = self.assessment.member_noise(self.model.scale, self._moments[0][:, [index]])
+        fantasies = tuple(f.and_one(self.model.points(k, at), float(noise[k, 0])) for k, f in enumerate(self.fantasies))
         further = tuple(other.fantasise(index) for other in self.further)
         found = replace(self, available=available, fantasies=fantasies, further=further)
         return self._passed_on(found)

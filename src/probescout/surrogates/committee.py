@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from probescout.surrogates import saving
 from probescout.surrogates.belief import CommitteeBelief, Posterior
+from probescout.surrogates.building import Build
 from probescout.surrogates.features import Features
 from probescout.surrogates.field import Field, nearest
 from probescout.surrogates.learning import Learner
@@ -105,14 +106,15 @@ class Committee(Learner):
 
     def explain(self, index: int) -> dict[str, Any]:
         """Return why the committee believes what it does at a candidate, JSON values only."""
-        return {**self._view.explain(index, self._data.values), "n_since_fit": self.n_since_fit}
+        return {**self._view.explain(index), "n_since_fit": self.n_since_fit}
 
     # Snapshots
 
     def state(self) -> dict[str, Any]:
         """Return all that `restore` needs: JSON values and arrays.
 
-        A version on its way is left out and comes again with the next fit, unless the present one is outdated.
+        A version on its way is left out, unless the present one is outdated: it comes again with the next fit, or is
+        begun again where it was to keep other candidates.
         """
         model = self._build.model if self._build is not None and self._build.is_correction else self._model
         return {
@@ -120,6 +122,7 @@ class Committee(Learner):
             "use_deep": self.use_deep,
             "members_chosen": list(self.members),
             "is_outdated": self.is_outdated,
+            "is_redrawing": self._build is not None and self._build.n_fits is None and not self.is_outdated,
             **saving.saved(model, self._data, self._scores, self._schedule),
         }
 
@@ -146,4 +149,6 @@ class Committee(Learner):
         model, data, scores, schedule = saving.read(features, state, committee.members)
         committee._data, committee._scores, committee._schedule = data, scores, schedule
         committee._set_model(model)
+        if state.get("is_redrawing"):
+            committee._build = Build(committee._anew(model), None)
         return committee

@@ -43,13 +43,18 @@ class Fantasies:
             return self
         return Fantasies(self.gp, self.points[:n], self.solved[:, :n], self.factor[:n, :n], np.asarray(self.rows[:n]))
 
-    def and_one(self, point: Points) -> Fantasies:
-        """Return them with one more pending point."""
+    def and_one(self, point: Points, noise: float) -> Fantasies:
+        """Return them with one more pending point.
+
+        Args:
+            point: The point.
+            noise: Variance of the noise with which it is expected to be measured.
+        """
         gp = self.gp
         solved = gp.solved(point)[:, 0]
         left = self.at(point)[:, 0]
         remaining = gp.kernel.variance - float(solved @ solved) - float(left @ left)
-        d = np.sqrt(max(remaining, LEAST_VARIANCE) + gp.noise)
+        d = np.sqrt(max(remaining, LEAST_VARIANCE) + noise)
         row = gp.kernel.between(point, gp.field, self.rows.dtype)[0]
         start = 0
         for block in gp.row_blocks():

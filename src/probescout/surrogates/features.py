@@ -24,8 +24,11 @@ PATCH = 8
 N_PATCH_COMPONENTS = 10
 N_BANK_COMPONENTS = 8
 BANK_SCALE = 2.0
+DUST = 0.1
+"""Percent of the pixels at either end, at least one, that may be dust: they reach as far beyond the others as those
+spread, and no farther, or one hot pixel would set the scale of everything else."""
 CLIP = 4.0
-"""The standardised image is clipped here, in SD, so that dust does not set the scale of everything else."""
+"""The standardised image is clipped here, in SD."""
 FIT_ROWS = 20_000
 """Components are fitted on at most so many rows, evenly spread: enough for 192 dimensions, and fast at a megapixel."""
 CHUNK_ROWS = 65_536
@@ -177,6 +180,10 @@ def _standardised(array: NDArray[np.generic]) -> Float32:
         finite = np.isfinite(channel)
         fill = float(np.median(channel[finite])) if finite.any() else 0.0
         channel = np.where(finite, channel, fill)
+        low = np.percentile(channel, DUST, method="higher")
+        high = np.percentile(channel, 100.0 - DUST, method="lower")
+        if high > low:
+            channel = np.clip(channel, low - (high - low), high + (high - low))
         # Divided by the largest value first, so that the sum of squares of a huge detector offset cannot overflow.
         channel /= float(np.abs(channel).max()) or 1.0
         channel -= channel.mean()

@@ -65,6 +65,7 @@ class IncrementalGP:
         """Factor on the noise variances that the measurements state."""
         self.n = 0
         """Measurements so far."""
+        self._constant_known = 0.0
         self.mean = np.zeros(len(self.field))
         """(point,) posterior mean over the field."""
         self.var = np.full(len(self.field), self.kernel.variance)
@@ -149,6 +150,7 @@ class IncrementalGP:
         n, end = self.n, self.n + len(y)
         self._reserve(end)
         self._linv[n:end, :end] = new
+        self._constant_known += float((new.sum(axis=1) ** 2).sum())
         for own, group in zip(self._x, points.groups, strict=True):
             own[:, n:end] = group
         for own_norm, norm in zip(self._norms, points.norms, strict=True):
@@ -208,6 +210,11 @@ class IncrementalGP:
         mean = self._held("y") - noise * self._held("alpha")
         return mean, np.maximum(noise - noise * noise * self._held("precision"), LEAST_VARIANCE)
 
+    @property
+    def measured_noise(self) -> FloatArray:
+        """Return the noise variance (n,) of each measurement: fitted, stated and doubted."""
+        return self._held("noise")
+
     def leave_one_out(self) -> tuple[FloatArray, FloatArray]:
         """Return mean and variance (n,) of each measured value, noise included, given all the others."""
         precision = self._held("precision")
@@ -252,8 +259,7 @@ class IncrementalGP:
     @property
     def constant_variance(self) -> float:
         """What is still unknown of the constant mean: the variance left far from everything, less the amplitude."""
-        ones = self._linv[: self.n, : self.n].sum(axis=1)
-        return max(self.kernel.variance - self.kernel.amplitude - float(ones @ ones), 0.0)
+        return max(self.kernel.variance - self.kernel.amplitude - self._constant_known, 0.0)
 
 
 def _factor(schur: FloatArray, noise: float) -> tuple[FloatArray, FloatArray]:

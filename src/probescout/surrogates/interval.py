@@ -7,11 +7,11 @@ into what is planned.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 FloatArray = NDArray[np.float64]
 
@@ -28,7 +28,9 @@ LEAST_FACTOR, LEAST_QUANTILE = 0.1, 1.0
 """However well the residuals behave, the variance shrinks no further: a run of equal values proves little."""
 LEAST_N = 5
 """Below this number of measurements nothing is corrected."""
-TINY = 1e-300
+MOST_FACTOR = 50.0
+MOST_ROUNDS, TOLERANCE, DAMPING = 6, 0.01, 0.6
+"""Of the search for a quantile on a bent axis, where the width may grow faster than its factor."""
 
 
 @dataclass(frozen=True)
@@ -76,26 +78,38 @@ def flat_factor(z2: FloatArray) -> VarianceFactor:
     return VarianceFactor(np.array([0.0]), np.array([max(float(factor), LEAST_FACTOR)]))
 
 
-def quantile_factor(y: FloatArray, mean: FloatArray, var: FloatArray, weights: FloatArray, omega: FloatArray) -> float:
+def quantile_factor(sizes: Callable[[float], FloatArray], omega: FloatArray) -> float:
     """Return the factor on the SD that makes 95 % intervals cover 95 % of left-out values.
 
+    What is judged is the interval that is reported, mean +- 1.96 SD in target units: on a bent axis both its middle and
+    its width move with the factor, so the quantile is taken again until they agree.
+
     Args:
-        y: (n,) values.
-        mean: (member, n) leave-one-out means.
-        var: (member, n) leave-one-out variances after the first correction, noise included.
-        weights: (member,) of the mixture.
+        sizes: Gives the distances (n,) of left-out values from their prediction, in SD of it, once the SD is multiplied
+            by a factor.
         omega: (n,) importance weights.
     """
-    n = len(y)
+    n = len(omega)
     if n < LEAST_N:
         return 1.0
-    z = (y - mean) / np.sqrt(var)
-    # The smaller tail is the one that keeps its digits far out.
-    tail = np.minimum(weights @ ndtr(z), weights @ ndtr(-z))
-    size = np.abs(ndtri(np.clip(tail, TINY, 0.5)))
-    order = np.argsort(size)
-    # One more value, the next, counts as beyond all others (conformal prediction, Tibshirani et al. 2019).
-    share = np.cumsum(omega[order]) / (omega.sum() + omega.mean())
-    quantile = float(size[order][min(int(np.searchsorted(share, 0.95)), n - 1)])
-    shrunk = (n * quantile + PSEUDO_QUANTILE * PRIOR_QUANTILE) / (n + PSEUDO_QUANTILE)
+    factor = _quantile(sizes(1.0), omega) / Z95
+    for _ in range(MOST_ROUNDS):
+        factor = min(max(factor, LEAST_QUANTILE / Z95), MOST_FACTOR)
+        ratio = _quantile(sizes(factor), omega) / Z95
+        if abs(ratio - 1.0) < TOLERANCE:
+            break
+        factor *= ratio**DAMPING
+    known = factor * Z95
+    shrunk = max(known, (n * known + PSEUDO_QUANTILE * PRIOR_QUANTILE) / (n + PSEUDO_QUANTILE))
     return max(shrunk, LEAST_QUANTILE) / Z95
+
+
+def _quantile(size: FloatArray, omega: FloatArray) -> float:
+    """Return the weighted conformal 95 % quantile of sizes (n,).
+
+    One more value, the next, counts as beyond all others (Tibshirani et al. 2019, "Conformal prediction under covariate
+    shift").
+    """
+    order = np.argsort(size)
+    share = np.cumsum(omega[order]) / (omega.sum() + omega.mean())
+    return float(size[order][min(int(np.searchsorted(share, 0.95)), len(size) - 1)])

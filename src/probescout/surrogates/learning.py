@@ -58,34 +58,37 @@ class Learner(Versions):
         """
         row = checked(index, value, variance, self.features.n_candidates)
         scale = self._model.scale
-        y, noise = float(scale.standardise(np.array(value))), float(scale.noise(np.array(value), np.array(variance)))
+        y = float(scale.standardise(np.array(row[1])))
         score = NO_SCORE if scale.is_constant else self._view.score(row[0], y)
         data = self._data.and_one(row)
-        if self._is_scale_stale(data):
-            # While data are few only: later the scale changes with a fit.
-            model = self._empty(
-                exchange.scale_without(data, self._model.doubts, scale.warp),
-                self._model.hyper,
-                self._model.learnt,
-                self.field,
-                self._model.doubts,
-            )
+        model = self._model
+        # Before the first fit only: later the scale changes with a fit.
+        is_stale = self._is_scale_stale(data)
+        if is_stale and len(data) * len(self.field) <= REBUILT_AT_ONCE:
+            model = self._rescaled(data, self.field)
             model.learn(data)
         else:
-            model = self._model
-            model.tell(row[0], y, noise)
+            model.tell(*row)
             if abs(y) > FAR:
                 self._schedule = replace(self._schedule, is_urgent=True)
+            if is_stale and self._build is None:
+                self._build = Build(self._rescaled(data, self.field), None)
         self._data = data
         self._scores.append(score)
         self._set_model(model)
         if self._build is None and self._keeps_too_many():
             self._build = Build(self._anew(model), None)
 
+    def _rescaled(self, data: Measurements, where: Field) -> Model:
+        """Return a model like the present one that has learnt nothing, with the scale of `data`."""
+        old = self._model
+        scale = exchange.scale_without(data, old.doubts, old.scale.warp)
+        return self._empty(scale, old.hyper, old.learnt, where, old.doubts)
+
     def _keeps_too_many(self) -> bool:
         """Whether no fit has come for so long that the rows of the candidates kept take too much memory."""
         n = self.n_observed
-        return not self.field.is_whole and n % THIN_EVERY == 0 and len(self.field) > limit(n, len(self._model.members))
+        return n % THIN_EVERY == 0 and len(self.field) > limit(n, len(self._model.members))
 
     def _anew(self, old: Model) -> Model:
         """Return a model like another one that has learnt nothing, over the candidates that are to be kept now."""
@@ -125,10 +128,7 @@ class Learner(Versions):
                 is_correction=True,
             )
         else:
-            old = self._model
-            scale = exchange.scale_without(data, old.doubts, old.scale.warp)
-            fresh = self._empty(scale, old.hyper, old.learnt, self._draw(len(data)), old.doubts)
-            build = Build(fresh, None, is_correction=True)
+            build = Build(self._rescaled(data, self._draw(len(data))), None, is_correction=True)
         self._scores = carry_over(self._data.rows(), self._scores, data.rows())
         self._data, self._build = data, build
         self._schedule = self._schedule.unsettled(len(data))
@@ -157,6 +157,8 @@ class Learner(Versions):
     def _is_scale_stale(self, data: Measurements) -> bool:
         """Whether to take the scale anew: while data are few, then at every doubling until the first fit."""
         n, n_base = len(data), self._model.edges[-1] if self._model.edges else 0
+        if self._model.scale.is_constant and is_constant(data.values):
+            return n <= RESTANDARDISE_UP_TO
         if self._schedule.n_fits == 0 and (n <= RESTANDARDISE_UP_TO or n >= 2 * n_base):
             return True
-        return self._model.scale.is_constant and not is_constant(data.values)
+        return self._model.scale.is_constant

@@ -14,6 +14,8 @@ from probescout.surrogates.scores import Observation
 FloatArray = NDArray[np.float64]
 
 LARGEST_VALUE = 1e100
+SMALLEST_VALUE = 1e-100
+"""Smaller ones are taken as zero: their squares would vanish."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,14 @@ def checked(index: int, value: float, variance: float, n_candidates: int) -> Obs
             f"value {value} is not finite or beyond {LARGEST_VALUE:g}; report the measurement as failed instead",
             field="value",
         )
-    if variance < 0 or variance == float("inf"):
+    if variance < 0 or variance > LARGEST_VALUE**2:
         raise InvalidInput(
             Reason.FIELD_INVALID,
-            f"variance {variance} is not a finite number >= 0; give NaN when it is unknown",
+            f"variance {variance} is not a number from 0 to {LARGEST_VALUE**2:g}; give NaN when it is unknown",
             field="variance",
         )
-    return int(index), float(value), float(variance)
+    return (
+        int(index),
+        0.0 if abs(value) < SMALLEST_VALUE else float(value),
+        0.0 if variance < SMALLEST_VALUE**2 else float(variance),
+    )

@@ -50,6 +50,8 @@ class Model:
     """Measurements that the others contradict."""
     measured: Index = dataclasses.field(default_factory=lambda: np.empty(0, dtype=np.intp))
     """(n,) candidates, in the order told."""
+    values: FloatArray = dataclasses.field(default_factory=lambda: np.empty(0))
+    """(n,) values, target units."""
     y: FloatArray = dataclasses.field(default_factory=lambda: np.empty(0))
     """(n,) standardised values."""
     extra: FloatArray = dataclasses.field(default_factory=lambda: np.empty(0))
@@ -65,11 +67,20 @@ class Model:
         """Return candidates (m,) as member k sees them."""
         return self.gps[k].kernel.points(self.rows(self.members[k], candidates))
 
-    def tell(self, index: int, y: float, stated_noise: float) -> None:
-        """Append one standardised measurement to every member."""
+    def tell(self, index: int, value: float, variance: float) -> None:
+        """Append one measurement to every member.
+
+        Args:
+            index: Candidate.
+            value: Target units.
+            variance: Stated, squared target units; NaN when unknown.
+        """
+        y = float(self.scale.standardise(np.array(value)))
+        stated_noise = float(self.scale.noise(np.array(value), np.array(variance)))
         for member, gp in zip(self.members, self.gps, strict=True):
             gp.tell([r[0] for r in self.rows(member, np.array([index]))], y, stated_noise)
         self.measured = np.append(self.measured, index)
+        self.values = np.append(self.values, value)
         self.y = np.append(self.y, y)
         self.extra = np.append(self.extra, 0.0)
 
@@ -115,7 +126,8 @@ class Model:
     def close_block(self, data: Measurements, end: int) -> None:
         """Note that all members have learnt the measurements up to `end`."""
         self.measured = data.index[:end].copy()
-        self.y = self.scale.standardise(data.values[:end])
+        self.values = data.values[:end].copy()
+        self.y = self.scale.standardise(self.values)
         self.extra = self.doubts.of(data.index[:end], data.values[:end])
         self.edges.append(end)
 

@@ -81,7 +81,6 @@ def read(
     if state.get("is_outdated"):
         model.learn(data)
     for i in range(len(model.y), len(data)):
-        y, noise = scale.standardise(data.values[i]), scale.noise(data.values[i], data.variances[i])
-        model.tell(int(data.index[i]), float(y), float(noise))
+        model.tell(int(data.index[i]), float(data.values[i]), float(data.variances[i]))
     scores = [Score(*(float(v) for v in row)) for row in arrays["scores"]]
     return model, data, scores, FitSchedule.from_json(state)

@@ -64,7 +64,7 @@ class Score:
     pit: float = float("nan")
     """Probability that the reported distribution gave to values below the measured one."""
     mean: float = float("nan")
-    """Predicted mean, target units."""
+    """Predicted mean, target units; on a bent axis that of the axis, which is the median."""
 
 
 NO_SCORE = Score()
@@ -75,7 +75,7 @@ def calibration_of(scores: Sequence[Score], field_mean: FloatArray, *, is_deep_a
 
     Args:
         scores: One per measurement.
-        field_mean: (candidate,) predicted mean, target units, over an even sample of the candidates.
+        field_mean: (candidate,) predicted mean as in the scores, over an even sample of the candidates.
         is_deep_alarmed: Whether a deep member was shut off.
     """
     latest = [s for s in scores if s.z == s.z][-WINDOW:]

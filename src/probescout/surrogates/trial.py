@@ -22,6 +22,8 @@ FloatArray = NDArray[np.float64]
 
 FIRST_EVALUATIONS = 60
 WARM_EVALUATIONS = 15
+MOST_EXTRA = 1e6
+"""Noise of a doubted measurement, squared SD, beside which a variance of one still has ten digits."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def attempt(
     scale = task.scale(warp, is_doubted)
     y, stated = scale.standardise(task.values), scale.noise(task.values, task.variances)
     extra = muted(y, is_doubted)
-    hyper, objective, explained = {}, {}, []
+    hyper, objective = {}, {}
     for member in task.members:
         problem = Problem(member, task.squares, y, stated, extra)
         is_warm = member.name in start
@@ -108,13 +110,19 @@ def attempt(
         found, value = problem.maximise(first, n_evaluations if is_warm else FIRST_EVALUATIONS)
         hyper[member.name], objective[member.name] = found, value
     mean, variance, noise = _left_out(task, hyper, y, stated, extra)
-    for member, v, s in zip(task.members, variance, noise, strict=True):
-        explained.append(1.0 - (v - s) / np.exp(hyper[member.name].log_amplitude).sum())
     weights = stack(y, mean, variance, np.ones(len(y)))
-    centre, spread = mixture(weights, mean, variance)
     density = logsumexp(log_normal(y, mean, variance), axis=0, b=weights[:, None])
+    # What is left out does not depend on its own noise, but is lost in it: the noise of a sentinel value is cut.
+    little = np.minimum(extra, MOST_EXTRA)
+    if not np.array_equal(little, extra):
+        _, variance, noise = _left_out(task, hyper, y, stated, little)
+    explained = [
+        1.0 - (v - s) / np.exp(hyper[member.name].log_amplitude).sum()
+        for member, v, s in zip(task.members, variance, noise, strict=True)
+    ]
     informed = weights @ np.array(explained)
-    found_doubted = doubted(y - centre, spread - extra, informed)
+    centre, spread = mixture(weights, mean, variance)
+    found_doubted = doubted(y - centre, spread - little, informed)
     if is_doubted.any() and found_doubted.any():
         # Doubted ones must not speak against each other unheard: neighbours that agree are a hot spot.
         mean, variance, _ = _left_out(task, hyper, y, stated, np.where(found_doubted, 0.0, extra))

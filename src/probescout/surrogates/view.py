@@ -46,7 +46,7 @@ class View:
             model.y,
             self._scores,
             is_trusted=model.extra == 0.0,
-            is_constant=model.scale.is_constant,
+            scale=model.scale,
         )
 
     @cached_property
@@ -113,13 +113,8 @@ class View:
             available=np.array(available, dtype=np.bool_)[candidates] if not is_whole else np.array(available, bool),
         )
 
-    def explain(self, index: int, values: FloatArray) -> dict[str, Any]:
-        """Return why a candidate is believed to be as it is, JSON values only.
-
-        Args:
-            index: Candidate.
-            values: (n,) measured, target units.
-        """
+    def explain(self, index: int) -> dict[str, Any]:
+        """Return why a candidate is believed to be as it is, JSON values only."""
         mean, std, predictive, novelty = (float(a[0]) for a in self.describe(np.array([index])))
         return {
             "mean": mean,
@@ -127,7 +122,7 @@ class View:
             "predictive_std": predictive,
             "novelty": novelty,
             "members": self._opinions(index),
-            "nearest": self._nearest(index, values),
+            "nearest": self._nearest(index),
         }
 
     def _opinions(self, index: int) -> list[dict[str, Any]]:
@@ -142,13 +137,13 @@ class View:
             for member, weight, m, v in zip(self._model.members, self.assessment.weights, mean, var, strict=True)
         ]
 
-    def _nearest(self, index: int, values: FloatArray, n_most: int = 5) -> list[dict[str, Any]]:
+    def _nearest(self, index: int, n_most: int = 5) -> list[dict[str, Any]]:
         model = self._model
         at = np.array([index])
         each = [gp.correlation(model.points(k, at)) for k, gp in enumerate(model.gps)]
         correlation = self.assessment.weights @ np.stack(each)
         return [
-            {"index": int(model.measured[i]), "value": float(values[i]), "correlation": float(correlation[i])}
+            {"index": int(model.measured[i]), "value": float(model.values[i]), "correlation": float(correlation[i])}
             for i in np.argsort(-correlation, kind="stable")[:n_most]
         ]
 
@@ -161,7 +156,9 @@ class View:
             n_same += 1
         found = [known.first(n_same) for known in self._fantasies]
         for index in pending[n_same:]:
-            found = [f.and_one(self._model.points(k, np.array([index]))) for k, f in enumerate(found)]
+            at = np.array([index])
+            noise = self.assessment.member_noise(self._model.scale, self._model.moments(at)[0])
+            found = [f.and_one(self._model.points(k, at), float(noise[k, 0])) for k, f in enumerate(found)]
         self._pending, self._fantasies = pending, tuple(found)
         return self._fantasies
 

@@ -56,7 +56,7 @@ def point_weights(
 
     n = len(measured_mean)
     low, high = float(field_mean.min()), float(field_mean.max())
-    if n == 0 or not high - low > 1e-12:
+    if n == 0 or not high - low > 1e-9 * max(abs(low), abs(high)):
         return np.ones(n)
     of_field, of_data = (
         np.clip((mean - low) * (N_BINS / (high - low)), 0, N_BINS - 1).astype(np.intp)
