@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from typing import Callable, Optional
+from typing import Callable, List, Optional
 
 from probescout_client.blobs import with_blob
 from probescout_client.errors import AlreadyExists, InvalidInput, NotFound, Unavailable, WrongState
