@@ -33,13 +33,13 @@ ARMS: dict[str, Arm] = {
     "random": Arm("random"),
     "grid": Arm("grid"),
     **{name: Arm(EI, (name,)) for name in MEMBERS},
+    **{f"{name}_ucb": Arm(UCB, (name,)) for name in MEMBERS},
     "probescout_ei": Arm(EI),
     "probescout_ucb": Arm(UCB),
 }
-"""The arms that are run by default. A member alone plans by expected improvement, the policy that campaigns have by
-default: `probescout_ei` differs from it in nothing but the committee."""
+"""The arms that are run by default. Members alone plan by either policy, so that the committee differs from those it is
+measured against in nothing but the committee."""
 FURTHER: dict[str, Arm] = {
-    **{f"{name}_ucb": Arm(UCB, (name,)) for name in MEMBERS},
     "shallow_ei": Arm(EI, MEMBERS[:-1]),
     "shallow_ucb": Arm(UCB, MEMBERS[:-1]),
 }
@@ -72,5 +72,4 @@ def arm(name: str) -> Arm:
 
 def rivals(name: str, arms: list[str]) -> list[str]:
     """Return the single members that a committee arm is measured against: those that plan by the same policy."""
-    same = [a for a in arms if a in SINGLE and arm(a).policy == arm(name).policy]
-    return same or [a for a in arms if a in SINGLE]
+    return [a for a in arms if a in SINGLE and arm(a).policy == arm(name).policy]

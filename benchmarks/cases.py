@@ -49,6 +49,11 @@ class CaseRef:
         """Whether there is nothing to be found, so that it takes no part in means and ranks."""
         return self.outside is None and self.name in SHUFFLED
 
+    def files(self) -> list[Path]:
+        """Return the recorded files that one of our cases is made of."""
+        recorded = RECORDED.get(SHUFFLED.get(self.name, self.name))
+        return recorded.files() if recorded is not None else []
+
     def make(self, seed: int) -> Case:
         """Return the case for the runs of a seed.
 

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.arms import SINGLE, rivals
-from benchmarks.peers.results import RESULTS, read_results
+from benchmarks.cases import PEER_CASES
+from benchmarks.peers.environments import ENVIRONMENTS
+from benchmarks.peers.results import PEER_SEEDS, RESULTS, read_results
 from benchmarks.runs import Results, Task
 from benchmarks.statistics import mean_interval, mean_ranks, overall, paired_interval, verdict
 
@@ -149,6 +151,11 @@ def _peers(found: Mapping[Task, Row], folder: Path) -> dict[str, Any] | None:
     if not cases:
         return None
     planners = {who for rows in cases.values() for who in rows}
+    chosen = [name for name in PEER_CASES if any(task.case.name == name for task in found)]
+    expected = [(who, name, seed) for who in ENVIRONMENTS for name in chosen for seed in PEER_SEEDS]
+    done = {
+        (r["peer"], r["case"], r["seed"]) for name in chosen for b in budgets for r in read_results(name, b, folder)
+    }
     return {
         "cases": cases,
         **_ranks(cases),
@@ -158,7 +165,7 @@ def _peers(found: Mapping[Task, Row], folder: Path) -> dict[str, Any] | None:
             for arm in sorted(planners - peers)
         },
         # A case that lacks a planner takes no part in the ranks.
-        "missing": [f"{who} on {name}" for name, rows in cases.items() for who in sorted(planners - set(rows))],
+        "missing": [f"{who} on {name}, seed {seed}" for who, name, seed in expected if (who, name, seed) not in done],
     }
 
 

@@ -12,6 +12,8 @@ from benchmarks.latency_client import WARM_UP, Step
 
 BIN = 25
 """Observations over which the median is taken before a power law is fitted."""
+LAST = 50
+"""So many Steps at the end are what a campaign of that many observations costs; those before are cheaper."""
 GROWTH_FROM = 100
 """Observations below which constant costs hide the growth."""
 
@@ -28,6 +30,8 @@ def figures(steps: Sequence[Step]) -> dict[str, Any]:
         **_percentiles("step_ms", [s.seconds for s in timed]),
         **_percentiles("step_less_commit_ms", [s.seconds - s.commit_s for s in timed]),
         **_percentiles("commit_ms", [s.commit_s for s in timed]),
+        **_percentiles("last_step_ms", [s.seconds for s in timed[-LAST:]]),
+        **_percentiles("last_step_less_commit_ms", [s.seconds - s.commit_s for s in timed[-LAST:]]),
         **_percentiles("step_ms_beside_fit", [s.seconds for s in beside]),
         **_percentiles("step_ms_no_fit", [s.seconds for s in quiet]),
         "n_beside_fit": len(beside),

@@ -6,22 +6,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.latency_client import WARM_UP
+from benchmarks.latency_figures import LAST
 from benchmarks.markdown import machine, table
 
 AIMS = {
-    "4096": [("step_less_commit_ms_p50", 8.0), ("step_ms_p99", 50.0)],
-    "65536": [("step_ms_p50", 40.0)],
-    "1048576": [("step_ms_p50", 400.0)],
+    "4096": [("last_step_less_commit_ms_p50", 8.0), ("last_step_ms_p99", 50.0)],
+    "65536": [("last_step_ms_p50", 40.0)],
+    "1048576": [("last_step_ms_p50", 400.0)],
 }
-"""Largest allowed values, ms."""
+"""Largest allowed values, ms, over the last Steps."""
 
 INTRODUCTION = """# Latency
 
 Written by `make bench-tables` from the result of `make bench-latency`; do not edit. A real server and a client on
 loopback, one durable Step (tell and suggest in one round trip, two synced commits) for each of {n} points, with a
-spectrum of 1,024 counts; the first {warm_up} are left out. Steps come as fast as the planner answers. Every other block
-of 15 waits for fits to end before each Step, so that Steps beside a fit and without one are seen at the same numbers of
-observations; a fit takes processors away, which matters more on few of them. Times are wall times at the client, in ms.
+spectrum of 1,024 counts; the first {warm_up} are left out. The last {last} Steps are told apart too, and the aims are
+judged by them. Less commits means less the time of both, although the model works while the first one syncs. Steps
+come as fast as the planner answers. Every other block of 15 waits for fits to end before each Step, so that Steps
+beside a fit and without one are seen at the same numbers of observations; a fit takes processors away, which matters
+more on few of them. Times are wall times at the client, in ms.
 
 {machine}.
 """
@@ -33,7 +36,7 @@ def latency_page(told: Mapping[str, Any]) -> str:
     Args:
         told: The JSON of `benchmarks.latency`.
     """
-    intro = INTRODUCTION.format(n=told["observations"], warm_up=WARM_UP, machine=machine(told))
+    intro = INTRODUCTION.format(n=told["observations"], warm_up=WARM_UP, last=LAST, machine=machine(told))
     parts = [intro, _steps(told), "## Aims\n\n" + _aims(told), "## Growth\n\n" + _growth(told)]
     parts += ["## Memory after the run, MiB\n\n" + _memory(told), "## AtomAI\n\n" + _atomai(told)]
     return "\n".join(parts)
@@ -46,6 +49,9 @@ def _steps(told: Mapping[str, Any]) -> str:
         "less commits p50": "step_less_commit_ms_p50",
         "p99 ": "step_less_commit_ms_p99",
         "commits p50": "commit_ms_p50",
+        "last Steps p50": "last_step_ms_p50",
+        "p99    ": "last_step_ms_p99",
+        "less commits p50 ": "last_step_less_commit_ms_p50",
         "beside a fit p50": "step_ms_beside_fit_p50",
         "p99  ": "step_ms_beside_fit_p99",
         "without p50": "step_ms_no_fit_p50",

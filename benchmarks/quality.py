@@ -126,7 +126,7 @@ def parse_seeds(text: str) -> list[int]:
         raise InvalidInput(
             Reason.FIELD_INVALID, f"SEEDS is '{text}'; give how many, or 4,7, or 20-29, none negative", field="SEEDS"
         )
-    return found
+    return list(dict.fromkeys(found))
 
 
 def run_all(tasks: list[Task], results: Results, n_processes: int) -> list[dict[str, Any]]:
@@ -140,17 +140,16 @@ def run_all(tasks: list[Task], results: Results, n_processes: int) -> list[dict[
     began = time.monotonic()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(n_processes, len(missing)), mp_context=context, initializer=one_thread) as pool:
-        waiting: dict[Future[dict[str, Any]], Task] = {pool.submit(carry_out, task): task for task in missing}
+        waiting: dict[Future[dict[str, Any]], Task] = {pool.submit(attempt, task): task for task in missing}
         for n_done, future in enumerate(as_completed(waiting), start=1):
             task = waiting[future]
             label = f"{task.case.name} {task.arm} seed {task.seed}"
             try:
                 result = future.result()
-            except BrokenProcessPool as error:
-                sys.exit(f"error: a process died, perhaps for want of memory ({error}); call again to go on")
-            except Exception as error:
+            except (BrokenProcessPool, RuntimeError) as error:
                 # One run that fails must not cost the hours of the others; it is shown, and the exit status is 1.
-                what = f"{type(error).__name__}: {error}"
+                died = isinstance(error, BrokenProcessPool)
+                what = "a process died, perhaps for want of memory; call again to go on" if died else str(error)
                 failures.append({"case": task.case.name, "arm": task.arm, "seed": task.seed, "error": what})
                 print(f"{label} failed: {what}", file=sys.stderr, flush=True)
                 continue
@@ -160,6 +159,19 @@ def run_all(tasks: list[Task], results: Results, n_processes: int) -> list[dict[
             done = f"[{n_done}/{len(missing)}, {left_s / 60.0:.0f} min left]"
             print(f"{done} {label}: {found}, {result['seconds']:.1f} s", file=sys.stderr, flush=True)
     return failures
+
+
+def attempt(task: Task) -> dict[str, Any]:
+    """Carry out a run in a process of the pool.
+
+    Raises:
+        RuntimeError: With the kind and the words of whatever went wrong: not every exception can be sent to another
+            process, and one that cannot would end the whole pool.
+    """
+    try:
+        return carry_out(task)
+    except Exception as error:
+        raise RuntimeError(f"{type(error).__name__}: {error}") from None
 
 
 def one_thread() -> None:

@@ -172,7 +172,7 @@ def _peers(peers: Mapping[str, Any] | None) -> str:
         for who, row in sorted(arms.items(), key=lambda item: -float(np.mean(item[1]["top1_found"]))):
             found = ", ".join(str(n) for n in row["top1_found"])
             rows.append([case, seeds_text(row["seeds"]), who, found, row["rmse"], row["coverage95"], row["seconds"]])
-    missing = f"Without a result, so that the case is not ranked: {', '.join(peers['missing'])}.\n\n"
+    missing = f"Not run; a case that lacks a planner takes no part in the ranks: {', '.join(peers['missing'])}.\n\n"
     ranks = [[who, rank, peers["mean_rank_rmse"][who]] for who, rank in sorted(peers["mean_rank"].items(), key=_second)]
     return (
         "Each peer in its own environment with its own defaults (`benchmarks/peers`), on the same initial points, "

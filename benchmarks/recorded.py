@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -71,6 +73,20 @@ class Recorded:
             return ""
         return f"{path} does not exist; set PROBESCOUT_DATA to the folder of recorded data, or choose simulated cases"
 
+    def files(self) -> list[Path]:
+        """Return the recorded files that it is made of, those that are there."""
+        image = str(self.options.get("image", "")).partition(":")[0]
+        return [path for path in (DATA / self.file, DATA / image) if path.is_file()]
+
+    def _digest(self, options: Mapping[str, Any]) -> str:
+        """Return what changes with the recorded files, the options, and the code that converts them."""
+        readers = sorted((ROOT / "src" / "probescout" / "replay").rglob("*.py"))
+        parts = [json.dumps(options, sort_keys=True), *(content_of(path) for path in self.files())]
+        found = hashlib.sha256("\0".join(parts).encode())
+        for path in readers:
+            found.update(path.read_bytes())
+        return found.hexdigest()[:12]
+
     def _recording(self) -> Recording:
         """Return the converted file, made on first use."""
         path = DATA / self.file
@@ -79,7 +95,7 @@ class Recorded:
         options = dict(self.options)
         if "image" in options:
             options["image"] = str(DATA / options["image"])
-        made = OUT / "cases" / f"{path.stem}.nc"
+        made = OUT / "cases" / f"{path.stem}-{self._digest(options)}.nc"
         made.parent.mkdir(parents=True, exist_ok=True)
         with made.with_suffix(".lock").open("w", encoding="ascii") as lock:
             # Runs go on side by side, and several may want the same file first.
@@ -87,6 +103,13 @@ class Recorded:
             if not made.exists():
                 convert(path, made, **options)
         return Recording.load(made)
+
+
+def content_of(path: Path) -> str:
+    """Return what changes when a file or Zarr store is written anew."""
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    stats = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+    return hashlib.sha256(json.dumps(stats).encode()).hexdigest()
 
 
 def coercive_voltage(recording: Recording) -> np.ndarray:

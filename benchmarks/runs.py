@@ -16,20 +16,23 @@ import numpy as np
 from benchmarks.arms import arm as arm_of
 from benchmarks.cases import CaseRef, budget_of
 from benchmarks.peers.protocol import whole
-from benchmarks.recorded import OUT, ROOT
+from benchmarks.recorded import OUT, ROOT, content_of
 from probescout.replay.case import Case
 from probescout.replay.experiment import Plan, Progress, Run, run_experiment
 from probescout.replay.library_session import Library
 from probescout.replay.metrics import best_curve, top_curve
 
 SOURCES = (
+    "src/probescout/core",
+    "src/probescout/store",
     "src/probescout/surrogates",
     "src/probescout/runtime",
-    "src/probescout/replay/twin",
+    "src/probescout/replay",
     "planners",
     "scalarizers",
     "benchmarks/arms.py",
     "benchmarks/cases.py",
+    "benchmarks/outside.py",
     "benchmarks/recorded.py",
     "benchmarks/runs.py",
 )
@@ -49,18 +52,14 @@ class Task:
     def key(self, sources: str) -> str:
         """Return the name of its result file."""
         outside = self.case.outside
-        content = [] if outside is None else [outside.target, _content(Path(outside.path))]
+        if outside is None:
+            content = [content_of(path) for path in self.case.files()]
+        else:
+            content = [outside.target, content_of(Path(outside.path))]
         parts = [self.case.name, self.arm, self.seed, self.budget, sources, *content]
         digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
         slug = "".join(c if c.isalnum() else "_" for c in self.case.name)[:40]
         return f"{slug}-{self.arm}-{self.seed}-{self.budget}-{digest}.json"
-
-
-def _content(path: Path) -> str:
-    """Return what changes when a file or Zarr store is written anew."""
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    stats = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
-    return hashlib.sha256(json.dumps(stats).encode()).hexdigest()
 
 
 def digest_of_sources(sources: Sequence[str] = SOURCES) -> str:

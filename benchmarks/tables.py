@@ -11,6 +11,7 @@ from benchmarks.latency_page import latency_page
 from benchmarks.plots import plot_coverage, plot_found, plot_growth
 from benchmarks.quality_page import quality_page
 from benchmarks.recorded import OUT, ROOT
+from benchmarks.runs import digest_of_sources
 
 DOCS = ROOT / "docs" / "benchmarks"
 
@@ -27,6 +28,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"error: neither {args.quality} nor {args.latency} is there; run make bench-quality or bench-latency")
     if args.quality.exists():
         told = json.loads(args.quality.read_text(encoding="utf-8"))
+        if told["sources"] != digest_of_sources():
+            print(f"warning: {args.quality} is of other sources than these; run make bench-quality", file=sys.stderr)
         (args.docs / "quality.md").write_text(quality_page(told), encoding="utf-8")
         plot_found(told, args.docs / "quality-found.png")
         plot_coverage(told, args.docs / "quality-coverage.png")

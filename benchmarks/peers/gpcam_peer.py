@@ -81,11 +81,11 @@ class GpCAM:
         return [] if self._gp is None else [float(h) for h in self._gp.hyperparameters]
 
     def recall(self, memory: list[float], path: np.ndarray, values: np.ndarray) -> None:
-        """Build the same process again."""
+        """Build the same process again; the latest value, which it had not been told, comes with the next choice."""
         if memory:
-            data = (self._x[path], np.asarray(values, dtype=float))
+            self._n = path.size - 1
+            data = (self._x[path[: self._n]], np.asarray(values[: self._n], dtype=float))
             self._gp = self._make(*data, init_hyperparameters=np.asarray(memory))
-            self._n = path.size
 
 
 if __name__ == "__main__":

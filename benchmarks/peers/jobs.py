@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.cases import N_INITIAL, PEER_CASES, make_case
+from benchmarks.cases import PEER_CASES, budget_of, make_case
 from benchmarks.peers.environments import ENVIRONMENTS, ROOT, install, python_of
 from benchmarks.peers.protocol import Job, whole
-from benchmarks.peers.results import result_path
+from benchmarks.peers.results import PEER_SEEDS, result_path
 from benchmarks.recorded import OUT
 from probescout.core.geometry import pixel_of
 from probescout.replay.case import Case
@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", default=",".join(ENVIRONMENTS))
     parser.add_argument("--cases", default=",".join(PEER_CASES))
-    parser.add_argument("--seeds", default="20,21")
+    parser.add_argument("--seeds", default=",".join(map(str, PEER_SEEDS)))
     parser.add_argument("--budget", type=int, default=110)
     parser.add_argument("--torch-index", default="")
     args = parser.parse_args()
@@ -86,7 +86,8 @@ def make_job(case: Case, seed: int, budget: int) -> Job:
     """Return the job of a recorded case, with the initial points that our own arms get."""
     height, width = case.truth.shape
     overview = case.open(seed).overview()
-    pixels = [pixel_of(y, x, height, width) for y, x in initial_points(case.candidates, N_INITIAL, seed)]
+    budget, n_initial = budget_of(case, budget)
+    pixels = [pixel_of(y, x, height, width) for y, x in initial_points(case.candidates, n_initial, seed)]
     return Job(
         image=np.asarray(overview.image, dtype=np.float64),
         values=case.truth.ravel(),

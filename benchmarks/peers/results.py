@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+PEER_SEEDS = (20, 21)
+"""Seeds that every peer is to be run with."""
 
 
 def result_path(peer: str, case: str, seed: int, budget: int, folder: Path = RESULTS) -> Path:

@@ -86,20 +86,24 @@ def test_an_arm_without_runs_on_a_case_keeps_that_case_out_of_means(finished, tm
 
 def test_peers_stand_beside_us_on_shared_seeds(finished, tmp_path):
     for peer, case, seed, hits, rmse in (
-        ("slow", "bfo_current", 20, 4, 0.55),
-        ("slow", "bfo_current", 21, 20, 0.55),
-        ("slow", "p45_fe", 20, 3, 0.9),
-        ("odd", "bfo_current", 20, 0, 0.7),
+        ("atomai", "bfo_current", 20, 4, 0.55),
+        ("atomai", "bfo_current", 21, 20, 0.55),
+        ("atomai", "p45_fe", 20, 3, 0.9),
+        ("gpax", "bfo_current", 20, 0, 0.7),
     ):
         path = result_path(peer, case, seed, 110, tmp_path)
         path.write_text(json.dumps({"peer": peer, "case": case, "seed": seed, **result(hits, rmse)}))
     found = told(finished, tmp_path)["peers"]
-    assert found["cases"]["bfo_current"]["slow"]["top1_found"] == [4]
+    assert found["cases"]["bfo_current"]["atomai"]["top1_found"] == [4]
     assert found["cases"]["bfo_current"]["probescout_ei"]["top1_found"] == [9]
     assert "xy" not in found["cases"]["bfo_current"]
-    assert found["missing"] == ["odd on p45_fe"]
-    assert found["mean_rank"] == {"probescout_ei": 1.0, "slow": 2.0, "random": 3.0, "odd": 4.0}
-    assert found["among_peers"]["probescout_ei"]["mean_rank_rmse"] == {"slow": 1.0, "probescout_ei": 2.0, "odd": 3.0}
+    done = {"atomai on bfo_current, seed 20", "atomai on bfo_current, seed 21", "atomai on p45_fe, seed 20",
+            "gpax on bfo_current, seed 20"}  # fmt: skip
+    every = {f"{who} on {c}, seed {s}" for who in ("atomai", "gpax", "gpcam") for c in ("bfo_current", "p45_fe")
+             for s in (20, 21)}  # fmt: skip
+    assert set(found["missing"]) == every - done
+    assert found["mean_rank"] == {"probescout_ei": 1.0, "atomai": 2.0, "random": 3.0, "gpax": 4.0}
+    assert found["among_peers"]["probescout_ei"]["mean_rank_rmse"] == {"atomai": 1.0, "probescout_ei": 2.0, "gpax": 3.0}
 
 
 def test_the_page_names_what_falls_short(finished, tmp_path):

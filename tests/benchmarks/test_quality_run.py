@@ -66,3 +66,21 @@ def test_two_files_two_arms_one_seed(cases, tmp_path, capsys, monkeypatch):
     assert "| map |" in page and "| twin |" in page
     assert "Seeds 3;" in page
     assert (tmp_path / "docs" / "quality-found.png").stat().st_size > 10_000
+
+
+def test_a_case_that_cannot_be_planned_costs_only_itself(tmp_path, capsys):
+    folder = tmp_path / "cases"
+    folder.mkdir()
+    for name, edge in (("good", 12), ("tiny", 2)):
+        y, x = np.mgrid[0:edge, 0:edge] / edge
+        Recording(image=y + x, targets={"t": np.sin(5 * y) + x}).save(folder / f"{name}.nc")
+    arguments = ["--arms", "random", "--seeds", "3,3", "--budget", "14", "--cases", str(folder), "--peers", "none"]
+    arguments += ["--processes", "2", "--results", str(tmp_path), "--out", str(tmp_path / "quality.json")]
+    with pytest.raises(SystemExit) as ended:
+        quality.main(arguments)
+    out, err = capsys.readouterr()
+    assert ended.value.code == 1
+    told = json.loads(out.splitlines()[-1])
+    assert len(told["cases"]["good"]["random"]["top1_found"]) == 1, "a seed named twice is one seed"
+    [failure] = told["failures"]
+    assert failure["case"] == "tiny" and "InvalidInput" in failure["error"] and "8 candidates" in failure["error"]
