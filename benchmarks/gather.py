@@ -16,6 +16,9 @@ from benchmarks.peers.results import PEER_SEEDS, RESULTS, read_results
 from benchmarks.runs import Results, Task
 from benchmarks.statistics import mean_interval, mean_ranks, overall, paired_interval, verdict
 
+MOST_TOP_SHARE = 0.05
+"""Of the candidates, that may tie as the largest percent."""
+
 Row = dict[str, Any]
 Rows = dict[str, Row]
 """Arm -> what it did on a case."""
@@ -44,7 +47,8 @@ def summary(
     cases, controls = _tables(found, seeds, is_control=False), _tables(found, seeds, is_control=True)
     # A case that lacks an arm because its runs failed cannot be averaged with the others.
     arms = {arm for rows in cases.values() for arm in rows}
-    whole = {name: rows for name, rows in cases.items() if set(rows) == arms}
+    odd = {name: why for name, rows in cases.items() if (why := _oddity(rows))}
+    whole = {name: rows for name, rows in cases.items() if set(rows) == arms and name not in odd}
     told = {
         "cases": cases,
         **_ranks(whole),
@@ -55,6 +59,7 @@ def summary(
         "seeds": list(seeds),
         "sources": results.sources,
         "failures": failures,
+        "not_averaged": odd,
     }
     plain: dict[str, Any] = _plain(told)
     return plain
@@ -88,11 +93,23 @@ def _row(runs: Sequence[Row], seeds: Sequence[int]) -> Row:
         "seconds": float(np.mean([r["seconds"] for r in runs])),
         "seeds": list(seeds),
         "budget": runs[0]["budget"],
+        "n_candidates": runs[0].get("n_candidates"),
     }
     if "top_curve" in runs[0]:
         row["top_curve_mean"] = np.mean([r["top_curve"] for r in runs], axis=0).round(3).tolist()
         row["points_to_95"] = [r["points_to_95"] for r in runs]
     return row
+
+
+def _oddity(rows: Rows) -> str:
+    """Return why a case takes no part in means and ranks; empty: it does."""
+    row = next(iter(rows.values()))
+    if not all(math.isfinite(r["rmse"]) for r in rows.values()):
+        return "its error is not a number: the map is constant"
+    n = row["n_candidates"]
+    if n and row["top1_total"] > max(MOST_TOP_SHARE * n, 2):
+        return f"{row['top1_total']} of its {n} candidates tie as the largest 1 %: finding them is no achievement"
+    return ""
 
 
 def _values(cases: Mapping[str, Rows], name: str) -> dict[str, dict[str, float]]:

@@ -59,6 +59,9 @@ def quality_page(told: Mapping[str, Any]) -> str:
     ]
     if told.get("left_out"):
         parts.append("## Cases left out\n\n" + table(["case", "why"], [[n, w] for n, w in told["left_out"].items()]))
+    if told.get("not_averaged"):
+        why = table(["case", "why"], [[n, w] for n, w in told["not_averaged"].items()])
+        parts.append("## Cases that take no part in means and ranks\n\n" + why)
     if told["failures"]:
         failed = table(
             ["case", "arm", "seed", "error"], [[f["case"], f["arm"], f["seed"], f["error"]] for f in told["failures"]]
@@ -136,7 +139,7 @@ def _by_case(cases: Mapping[str, Any], name: str, digits: int) -> str:
         what = RECORDED[case].what if case in RECORDED else "simulated" if case in SIMULATED else ""
         row: list[Any] = [case, what]
         for arm in arms:
-            if arm not in found:
+            if arm not in found or found[arm][name] is None:
                 row.append(None)
             elif name == "top1_found":
                 row.append(interval(found[arm]["top1_interval95"][0], found[arm]["top1_interval95"][1:]))

@@ -84,6 +84,21 @@ def test_an_arm_without_runs_on_a_case_keeps_that_case_out_of_means(finished, tm
     assert found["failures"][0]["error"] == "no"
 
 
+@pytest.mark.parametrize("spoilt", [{"rmse": float("nan")}, {"top1_total": 400, "n_candidates": 2500}])
+def test_a_map_without_a_largest_percent_is_shown_and_not_averaged(finished, spoilt):
+    tasks, results = finished
+    for arm in ("random", "xy", "probescout_ei"):
+        for seed in (20, 21):
+            task = Task(CaseRef("sio2_o"), arm, seed, 110)
+            results.keep(task, {**result(5, 0.5), **spoilt})
+            tasks = [*tasks, task]
+    found = summary(tasks, results, [], [20, 21], with_peers=False)
+    assert "sio2_o" in found["cases"] and set(found["verdicts"]) == {"bfo_current", "p45_fe"}
+    assert set(found["not_averaged"]) == {"sio2_o"}
+    page = quality_page({**found, "machine": {"cpus": 2, "python": "3.11", "system": "Linux"}})
+    assert "take no part in means and ranks" in page
+
+
 def test_peers_stand_beside_us_on_shared_seeds(finished, tmp_path):
     for peer, case, seed, hits, rmse in (
         ("atomai", "bfo_current", 20, 4, 0.55),
