@@ -203,7 +203,8 @@ def test_the_parts_of_a_score_add_up(features: Features, image: np.ndarray, monk
     [pick] = propose(ucb, EVERYWHERE, ASK)["picks"]
     belief = ucb.committee.belief(EVERYWHERE)
     assert pick["exploit"] == pytest.approx(belief.mean[pick["candidate"]], abs=1e-4 * belief.scale)
-    assert pick["explore"] == pytest.approx(1.5 * belief.std[pick["candidate"]], rel=1e-4)
+    std = belief.weights @ np.sqrt(belief.member_var[:, pick["candidate"]])
+    assert pick["explore"] == pytest.approx(1.5 * std, rel=1e-4)
     gain = scene(features, image, ExpectedImprovement(), monkeypatch)
     [pick] = propose(gain, EVERYWHERE, ASK)["picks"]
     certain = max(belief.mean[pick["candidate"]] - belief.incumbent, 0.0)
