@@ -187,3 +187,29 @@ def test_without_fits_fewer_are_kept_in_time(features, field, monkeypatch):
         kept.append(len(committee.field))
         assert 4 * 4 * committee.n_observed * kept[-1] <= 2 * 4 * 4 * 100 * 240
     assert kept[40] > 240 and kept[-1] <= 120 and sorted(kept, reverse=True) == kept
+
+
+def test_what_is_being_built_learns_a_scale_taken_anew(features, field, few):
+    committee = Committee(features, seed=3, use_deep=False)
+    for index in range(15):
+        committee.tell(60 * index, float(index % 3))
+    committee.allow(np.tile(np.arange(32) < 20, 32))
+    assert committee.is_building
+    committee.tell(901, 1000.0)
+    while not committee.advance():
+        pass
+    assert np.abs(committee._model.y).max() < 10.0
+
+
+def test_a_whole_frame_that_is_being_thinned_keeps_to_new_limits(features, field, monkeypatch):
+    monkeypatch.setattr(fields, "MOST_BYTES", 4 * 4 * 30 * 1024)
+    monkeypatch.setattr(fields, "LEAST_CANDIDATES", 50)
+    left = np.tile(np.arange(32) < 16, 32)
+    committee = Committee(features, seed=3, use_deep=False, allowed=left)
+    for index in range(32):
+        committee.tell(32 * index, float(field[1][32 * index]), 0.1)
+    assert committee.field.is_whole and committee.is_building
+    committee.allow(~left)
+    while not committee.advance():
+        pass
+    assert not left[committee.field.candidates].any()

@@ -34,11 +34,15 @@ def test_the_end_of_a_long_constant_stretch_is_learnt_in_bites(kit, features, mo
     assert n_builds == 0, "a constant says nothing new at every doubling"
     committee.tell(500, 9.0)
     assert committee.is_building and committee.predict(500)[0] > 5.0
+    again = Committee.restore(features, committee.state())
+    while not again.advance():
+        pass
     while not committee.advance():
         pass
     other = Committee(features, seed=0, use_deep=False)
     other.rebuild([*((i, 5.0, float("nan")) for i in range(64)), (500, 9.0, float("nan"))])
     kit.assert_close_belief(committee, other)
+    kit.assert_same_belief(committee, again)
 
 
 @pytest.mark.parametrize("scale", [1e-170, 1e99])

@@ -97,6 +97,23 @@ def test_quantile_of_tied_values_keeps_them_inside():
     assert (size / factor <= Z95 + 1e-9).all()
 
 
+def test_quantile_is_found_where_the_width_grows_fast():
+    warp, n = Warp(centre=0.0, width=1.0), 110
+    for seed in range(20):
+        bent = np.random.default_rng(seed).normal(scale=1.2, size=n)
+        values = warp.inverse(bent)
+
+        def sizes(factor, values=values):
+            mean, var = warp.moments(np.zeros(n), np.full(n, factor * factor))
+            return np.abs(values - mean) / np.sqrt(var)
+
+        assert 0.95 <= np.mean(sizes(quantile_factor(sizes, np.ones(n))) <= Z95) <= 0.99, seed
+
+
+def test_where_no_factor_is_enough_it_stays_moderate():
+    assert quantile_factor(lambda f: np.full(40, 9.0), np.ones(40)) * Z95 == pytest.approx(9.0)
+
+
 @pytest.mark.parametrize("spread", [0.4, 0.9])
 def test_quantile_on_a_bent_axis_is_that_of_the_reported_interval(spread):
     warp, n = Warp(centre=0.0, width=1.0), 20000

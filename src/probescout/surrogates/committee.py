@@ -18,6 +18,7 @@ from probescout.surrogates.building import Build
 from probescout.surrogates.features import Features
 from probescout.surrogates.field import Field, nearest
 from probescout.surrogates.learning import Learner
+from probescout.surrogates.noise import Scale
 from probescout.surrogates.scores import Calibration
 
 FloatArray = NDArray[np.float64]
@@ -114,15 +115,17 @@ class Committee(Learner):
         """Return all that `restore` needs: JSON values and arrays.
 
         A version on its way is left out, unless the present one is outdated: it comes again with the next fit, or is
-        begun again where it was to keep other candidates.
+        begun again where it was to keep other candidates or another scale.
         """
-        model = self._build.model if self._build is not None and self._build.is_correction else self._model
+        build = self._build
+        model = build.model if build is not None and build.is_correction else self._model
+        is_begun_again = build is not None and build.n_fits is None and not build.is_correction
         return {
             "seed": self.seed,
             "use_deep": self.use_deep,
             "members_chosen": list(self.members),
             "is_outdated": self.is_outdated,
-            "is_redrawing": self._build is not None and self._build.n_fits is None and not self.is_outdated,
+            "scale_being_built": build.model.scale.to_json() if build is not None and is_begun_again else None,
             **saving.saved(model, self._data, self._scores, self._schedule),
         }
 
@@ -149,6 +152,8 @@ class Committee(Learner):
         model, data, scores, schedule = saving.read(features, state, committee.members)
         committee._data, committee._scores, committee._schedule = data, scores, schedule
         committee._set_model(model)
-        if state.get("is_redrawing"):
-            committee._build = Build(committee._anew(model), None)
+        if state.get("scale_being_built") is not None:
+            scale = Scale.from_json(state["scale_being_built"])
+            where = committee._draw(committee.n_observed)
+            committee._build = Build(committee._empty(scale, model.hyper, model.learnt, where, model.doubts), None)
         return committee

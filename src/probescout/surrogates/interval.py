@@ -29,8 +29,8 @@ LEAST_FACTOR, LEAST_QUANTILE = 0.1, 1.0
 LEAST_N = 5
 """Below this number of measurements nothing is corrected."""
 MOST_FACTOR = 50.0
-MOST_ROUNDS, TOLERANCE, DAMPING = 6, 0.01, 0.6
-"""Of the search for a quantile on a bent axis, where the width may grow faster than its factor."""
+TOLERANCE, N_HALVINGS = 0.01, 9
+"""Of the search for a quantile on a bent axis, where the width may grow with a high power of its factor."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def quantile_factor(sizes: Callable[[float], FloatArray], omega: FloatArray) -> 
     """Return the factor on the SD that makes 95 % intervals cover 95 % of left-out values.
 
     What is judged is the interval that is reported, mean +- 1.96 SD in target units: on a bent axis both its middle and
-    its width move with the factor, so the quantile is taken again until they agree.
+    its width move with the factor, so there the factor is searched for.
 
     Args:
         sizes: Gives the distances (n,) of left-out values from their prediction, in SD of it, once the SD is multiplied
@@ -92,16 +92,28 @@ def quantile_factor(sizes: Callable[[float], FloatArray], omega: FloatArray) -> 
     n = len(omega)
     if n < LEAST_N:
         return 1.0
-    factor = _quantile(sizes(1.0), omega) / Z95
-    for _ in range(MOST_ROUNDS):
-        factor = min(max(factor, LEAST_QUANTILE / Z95), MOST_FACTOR)
-        ratio = _quantile(sizes(factor), omega) / Z95
-        if abs(ratio - 1.0) < TOLERANCE:
-            break
-        factor *= ratio**DAMPING
+    # Exact on a straight axis.
+    factor = min(max(_quantile(sizes(1.0), omega) / Z95, LEAST_QUANTILE / Z95), MOST_FACTOR)
+    ratio = _quantile(sizes(factor), omega) / Z95
+    if ratio > 1.0 + TOLERANCE or (ratio < 1.0 - TOLERANCE and factor > LEAST_QUANTILE / Z95):
+        factor = _searched(sizes, omega, factor)
     known = factor * Z95
     shrunk = max(known, (n * known + PSEUDO_QUANTILE * PRIOR_QUANTILE) / (n + PSEUDO_QUANTILE))
     return max(shrunk, LEAST_QUANTILE) / Z95
+
+
+def _searched(sizes: Callable[[float], FloatArray], omega: FloatArray, guess: float) -> float:
+    """Return the factor on a bent axis, by halving the range of its logarithm; the guess where none is large enough."""
+    low, high = LEAST_QUANTILE / Z95, MOST_FACTOR
+    if _quantile(sizes(high), omega) > Z95:
+        return guess
+    for _ in range(N_HALVINGS):
+        middle = float(np.sqrt(low * high))
+        if _quantile(sizes(middle), omega) <= Z95:
+            high = middle
+        else:
+            low = middle
+    return high
 
 
 def _quantile(size: FloatArray, omega: FloatArray) -> float:

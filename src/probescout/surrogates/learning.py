@@ -67,6 +67,10 @@ class Learner(Versions):
         if is_stale and len(data) * len(self.field) <= REBUILT_AT_ONCE:
             model = self._rescaled(data, self.field)
             model.learn(data)
+            if self._build is not None and self._build.n_fits is None:
+                # What was being built has the scale of before.
+                build = self._build
+                self._build = replace(build, model=self._rescaled(data, build.model.field), _end=0, _member=0)
         else:
             model.tell(*row)
             if abs(y) > FAR:
@@ -147,9 +151,11 @@ class Learner(Versions):
             allowed: (candidate,).
         """
         before, self.allowed = self.allowed, allowed
-        if self.field.is_whole or (before is not None and np.array_equal(before, allowed)):
+        if before is not None and np.array_equal(before, allowed):
             return
         if self._build is None:
+            if self.field.is_whole:
+                return
             self._build = Build(self._anew(self._model), None)
         else:
             self._build = replace(self._build, model=self._anew(self._build.model), _end=0, _member=0)

@@ -76,12 +76,14 @@ def checked(index: int, value: float, variance: float, n_candidates: int) -> Obs
             f"value {value} is not finite or beyond {LARGEST_VALUE:g}; report the measurement as failed instead",
             field="value",
         )
-    if variance < 0 or variance > LARGEST_VALUE**2:
+    if variance < 0 or variance == float("inf"):
         raise InvalidInput(
             Reason.FIELD_INVALID,
-            f"variance {variance} is not a number from 0 to {LARGEST_VALUE**2:g}; give NaN when it is unknown",
+            f"variance {variance} is not a finite number >= 0; give NaN when it is unknown",
             field="variance",
         )
+    # A larger one says no more, and is in the journal already: it must not keep a campaign from being opened.
+    variance = LARGEST_VALUE**2 if variance > LARGEST_VALUE**2 else variance
     return (
         int(index),
         0.0 if abs(value) < SMALLEST_VALUE else float(value),
