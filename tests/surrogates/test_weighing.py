@@ -76,7 +76,7 @@ def test_quantile_is_right_for_normal_errors_and_grows_for_narrow_claims():
     z, omega = np.abs(rng().normal(size=4000)), np.ones(4000)
     assert quantile_factor(lambda f: z / f, omega) == pytest.approx(1.0, abs=0.04)
     assert quantile_factor(lambda f: 2.0 * z / f, omega) == pytest.approx(2.0, abs=0.08)
-    assert quantile_factor(lambda f: 1e-3 * z / f, omega) == pytest.approx(LEAST_QUANTILE / Z95)
+    assert quantile_factor(lambda f: 1e-3 * z / f, omega) == pytest.approx(LEAST_QUANTILE / Z95, rel=0.01)
     assert np.isfinite(quantile_factor(lambda f: 1e6 * z / f, omega))
     assert quantile_factor(lambda f: z[:4] / f, omega[:4]) == 1.0
 
