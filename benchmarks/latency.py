@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import tempfile
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 
 from benchmarks.latency_client import WARM_UP, Caller, HealthWatch, Step
 from benchmarks.latency_figures import exponent, figures, growth_in_observations
+from benchmarks.markdown import this_machine
 from benchmarks.peers.stopwatch import PEER_SIZE, time_atomai
 from benchmarks.processes import FitClock, resident_mib
 from benchmarks.recorded import OUT
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
         result["atomai"] = compare_atomai(result["latency"], args.observations)
         result["atomai_ratio"] = result["atomai"].get("ratio")
     result["observations"] = args.observations
-    result["machine"] = {"cpus": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
+    result["machine"] = this_machine()
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result), flush=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,6 +42,12 @@ def machine(told: Mapping[str, Any]) -> str:
     """Return the machine of a result in words."""
     m = told["machine"]
     return f"{m['cpus']} processors, Python {m['python']}, {m['system']}"
+
+
+def this_machine() -> dict[str, Any]:
+    """Return what a result tells of the machine that it was made on."""
+    system = f"{platform.system()} {platform.machine()}"
+    return {"cpus": os.cpu_count(), "python": platform.python_version(), "system": system}
 
 
 def seeds_text(seeds: Sequence[int]) -> str:

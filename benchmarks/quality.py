@@ -10,7 +10,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import platform
 import sys
 import time
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -21,6 +20,7 @@ from typing import Any
 from benchmarks.arms import CONTROL_ARMS, choose_arms
 from benchmarks.cases import PEER_CASES, CaseRef, choose_cases, standard_cases
 from benchmarks.gather import summary
+from benchmarks.markdown import this_machine
 from benchmarks.peers.results import peer_seeds
 from benchmarks.recorded import OUT
 from benchmarks.runs import Results, Task, carry_out
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"error: {error}")
     told = summary(tasks, results, failures, seeds, with_peers=args.peers != "none")
     told["left_out"] = {} if args.cases else standard_cases()[1]
-    told["machine"] = {"cpus": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
+    told["machine"] = this_machine()
     if results.sources != Results(args.results).sources:
         print("warning: the sources changed while the benchmark ran; its results are mixed", file=sys.stderr)
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,8 @@ Seeds {seeds}; {n} cases; {machine}; sources {sources}.
 
 Arms: `random` and `grid` have the model of the committee and do not use it to plan. `xy`, `pca8`, `bank`, `bank_xy` and
 `deep` are the members alone, by expected improvement. `probescout_ei` is the committee by the same policy,
-`probescout_ucb` by the upper confidence bound.
+`probescout_ucb` by the upper confidence bound; it is measured against the members alone by that policy, whose names
+end in `_ucb`.
 """
 
 

@@ -116,7 +116,7 @@ def score(case: Case, raw: Path) -> dict[str, Any]:
         "cpu_seconds": round(float(cpu_seconds.sum()), 1),
         "step_s_p50": round(float(np.median(seconds)), 3),
         "step_cpu_s_p50": round(float(np.median(cpu_seconds)), 3),
-        "machine": {"cpus": os.cpu_count(), "system": platform.platform()},
+        "machine": {"cpus": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}"},
         "path": path.tolist(),
     }
 
