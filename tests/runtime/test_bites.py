@@ -58,7 +58,7 @@ def test_steps_are_answered_between_the_bites_of_a_swap(lab: Any, tmp_path: Path
         planner.pool = pool = HeldBack()
         await planner.start()
         try:
-            driver = await lab.campaign(planner, size=96)
+            driver = await lab.campaign(planner, size=128)
             s = await lab.warm_up(driver, 60)
             asked = bites_of(driver)
             pool.let_go.set()
