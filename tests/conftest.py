@@ -18,8 +18,13 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import grpc  # noqa: E402 (after the thread counts)
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 from probescout_client.wire.v1 import probescout_pb2 as pb  # noqa: E402
 from probescout_client.wire.v1 import probescout_pb2_grpc as rpc  # noqa: E402
+
+# Neither time nor chance decides a test.
+settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 CHANNEL_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.enable_retries", 0)]
 

@@ -9,15 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from probescout.runtime.framing import _LENGTH, MAX_FRAME, PREFIX, lengths, pack, read_frames, unpack
-
-# Time decides no test.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
 
 arrays = hnp.arrays(
     st.sampled_from(["<f4", "<f8", "<u2", "|u1", "|b1", "<i8", ">i4"]),

@@ -176,6 +176,39 @@ def test_what_is_told_while_a_version_is_built_is_learnt_by_both(kit, features, 
     kit.assert_same_belief(slow, again, [3, 4])
 
 
+@pytest.mark.parametrize("n_between", (1, 3))
+def test_a_version_is_ready_however_fast_measurements_come(kit, features, field, small_bites, n_between):
+    committee = kit.trained(features, field[1], n=100, n_fits=0)
+    left = iter(np.random.default_rng(1).permutation(1024))
+    committee.begin_swap(fit(committee.fit_request()))
+
+    def between():
+        assert committee.n_observed < 900, "the version on its way never catches up"
+        told(committee, field[1], [int(next(left)) for _ in range(n_between)])
+
+    in_bites(committee, between)
+    assert committee.hyperparameters()["n_fits"] == 1
+    anew = kit.trained(features, field[1], n=1, n_fits=0)
+    anew.rebuild(list(zip(*kit.columns(committee), strict=True)))
+    anew.apply_hyperparameters(committee.hyperparameters(), committee.arrays())
+    one, other = committee.belief(kit.ALL), anew.belief(kit.ALL)
+    # Other blocks round otherwise, the more so with hundreds of measurements.
+    np.testing.assert_allclose(one.member_mean, other.member_mean, atol=0.05 * float(one.std.mean()))
+
+
+def test_at_leisure_no_bite_is_longer_than_it_should_be(kit, features, field, small_bites):
+    committee = kit.trained(features, field[1], n=60, n_fits=0)
+    later = iter(range(100, 200))
+    committee.begin_swap(fit(committee.fit_request()))
+    n = 0
+    while not committee.advance():
+        n += 1
+        if n % 20 == 0:
+            told(committee, field[1], [next(later)])
+    edges = committee.state()["arrays"]["edges"]
+    assert edges[-1] == committee.n_observed > 60 and max(np.diff(edges)) <= edges[0]
+
+
 def test_a_state_saved_while_a_version_is_built_goes_on_with_the_one_before(kit, features, field, small_bites):
     committee = kit.trained(features, field[1], n=30)
     committee.begin_swap(fit(committee.fit_request()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from probescout.surrogates.measurements import Measurements
 from probescout.surrogates.model import Model
@@ -22,22 +22,52 @@ class Build:
     """Whether the version before still knows measurements that were retracted or amended."""
     _end: int = 0
     _member: int = 0
+    _left: int = 0
+    """Measurements that were not known when the block was begun."""
+    _length: int = 0
+    """Of the block."""
+    _haste: int = 1
+    """How many times longer the blocks are than they would be at leisure."""
+
+    def anew(self, model: Model) -> Build:
+        """Return the same version, to be taught from its beginning as another model."""
+        return replace(self, model=model, _end=0, _member=0, _left=0, _length=0, _haste=1)
 
     def bite(self, data: Measurements) -> bool:
         """Teach one member one block of what it does not know yet; return whether all is learnt.
 
+        Where measurements come as fast as they are learnt, blocks grow, and the last is learnt by all members in one
+        bite: a version is ready in the end however fast a campaign steps.
+
         Raises:
             InvalidInput: FIELD_INVALID when the hyperparameters make a matrix that cannot be factorised.
         """
-        known = len(self.model.y)
-        if known == len(data):
+        if len(self.model.y) == len(data):
             return True
+        is_last = False
         if self._member == 0:
             # Measurements told while a block is being learnt wait for the next: all members learn the same blocks.
-            self._end = min(known + self.model.bite_rows(), len(data))
-        self.model.learn_one(self._member, data, self._end)
-        self._member += 1
+            is_last = self._begin_block(len(data))
+        while self._member < len(self.model.members):
+            self.model.learn_one(self._member, data, self._end)
+            self._member += 1
+            if not is_last:
+                break
         if self._member == len(self.model.members):
             self._member = 0
             self.model.close_block(data, self._end)
         return len(self.model.y) == len(data)
+
+    def _begin_block(self, n: int) -> bool:
+        """Choose where the block ends that begins now; return whether it is to be the last."""
+        known, before, length = len(self.model.y), self._left, self._length
+        self._left = n - known
+        # The block before should have shortened the rest by more than half of its own length.
+        is_chased = length > 0 and self._left > before - (length + 1) // 2
+        # It left nothing over, and yet there is as much again.
+        is_last = is_chased and length == before
+        if is_chased:
+            self._haste *= 2
+        self._length = self._left if is_last else min(self._haste * self.model.bite_rows(), self._left)
+        self._end = known + self._length
+        return is_last

@@ -70,7 +70,7 @@ class Learner(Versions):
             if self._build is not None and self._build.n_fits is None:
                 # What was being built has the scale of before.
                 build = self._build
-                self._build = replace(build, model=self._rescaled(data, build.model.field), _end=0, _member=0)
+                self._build = build.anew(self._rescaled(data, build.model.field))
         else:
             model.tell(*row)
             if abs(y) > FAR:
@@ -158,7 +158,7 @@ class Learner(Versions):
                 return
             self._build = Build(self._anew(self._model), None)
         else:
-            self._build = replace(self._build, model=self._anew(self._build.model), _end=0, _member=0)
+            self._build = self._build.anew(self._anew(self._build.model))
 
     def _is_scale_stale(self, data: Measurements) -> bool:
         """Whether to take the scale anew: while data are few, then at every doubling until the first fit."""

@@ -28,6 +28,8 @@ BITE_WORK = 12_000_000
 """Size of a bite, in entries of V that are read or written: about 5 ms on a core of 2024."""
 KERNEL_WORK = 60
 """What one entry of the kernel costs, in the same unit."""
+LEAST_BITE_ROWS = 4
+"""Every bite reads the whole of V: 4 rows at once take twice as long as 1, not four times."""
 MOST_BITE_ROWS = 32
 
 
@@ -135,7 +137,7 @@ class Model:
         """Return how many measurements to learn in one go, so that it takes a member some milliseconds."""
         n = len(self.y)
         per_row = len(self.field) * (n + KERNEL_WORK) + 2 * n * n
-        return int(np.clip(BITE_WORK // per_row, 1, MOST_BITE_ROWS))
+        return int(np.clip(BITE_WORK // per_row, LEAST_BITE_ROWS, MOST_BITE_ROWS))
 
     def moments(self, candidates: Index) -> tuple[FloatArray, FloatArray]:
         """Return means and noise-free variances (member, m) of any candidates (m,), uncorrected."""
