@@ -26,7 +26,8 @@ class BatchExpectedImprovement:
     Monte Carlo with common random numbers as in Balandat et al. 2020, "BoTorch", qNoisyExpectedImprovement: joint
     draws from each member, in proportion to its weight, over a subset of candidates and the best measured points,
     whose draw is the incumbent. The batch grows greedily (within 1 - 1/e of the best: the gain is submodular) and
-    single points are then exchanged while that helps. Scores of single points are those of expected improvement.
+    single points are then exchanged while that helps. Scores of single points are the expected improvement
+    over the mixture.
     """
 
     name: ClassVar[str] = "batch_expected_improvement"
@@ -67,7 +68,7 @@ class BatchExpectedImprovement:
         """
         self.n_subset = int(n_subset)
         self.n_draws = int(n_draws)
-        self._single = ExpectedImprovement()
+        self._single = ExpectedImprovement(spread="mixture")
 
     def score(self, belief: Belief, rng: np.random.Generator) -> FloatArray:
         """Return the expected improvement (candidate,) of single points, as `ExpectedImprovement` does."""

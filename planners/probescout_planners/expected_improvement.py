@@ -1,4 +1,4 @@
-"""Expected improvement over the committee's mixture."""
+"""Expected improvement."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ N_SCREENED = 512
 class ExpectedImprovement:
     """Prefer where the target is expected to exceed the best so far by most.
 
-    Jones, Schonlau & Welch 1998, "Efficient global optimization", eq. 15, for each member with one common incumbent
-    (the largest predicted mean over the measured points), averaged by the weights: the exact expectation over the
-    mixture.
+    Jones, Schonlau & Welch 1998, "Efficient global optimization", eq. 15, with the largest predicted mean over the
+    measured points as incumbent, for a normal with the mean of the committee and the members' own variances averaged by
+    their weights: what members merely disagree about is no chance of a gain (0011). With `spread` set to `mixture` each
+    member's improvement is averaged by the weights, the exact expectation over the mixture.
 
     With `noisy` the incumbent is not taken as known: Letham et al. 2019, "Constrained Bayesian optimization with noisy
-    experiments", eq. 2. The noise-free values of the 8 best measured points are drawn together from each member, the
-    member is conditioned on each draw, and the improvement over the draw's own best is averaged. We draw antithetic
-    normal pairs where they use a quasi-random sequence, and work it out for the 512 best by the plain form only.
+    experiments", eq. 2. The noise-free values of the 8 best measured points are drawn together, the posterior is
+    conditioned on each draw, and the improvement over the draw's own best is averaged. We draw antithetic normal pairs
+    where they use a quasi-random sequence, and work it out for the 512 best by the plain form only.
     """
 
     name: ClassVar[str] = "expected_improvement"
@@ -54,6 +55,14 @@ class ExpectedImprovement:
                 "minimum": 0,
                 "maximum": 1e100,
                 "default": 0.0,
+            },
+            "spread": {
+                "title": "Spread",
+                "description": "The members' own variances averaged by their weights, or the whole mixture, in which "
+                "a member of little weight that is far off can decide",
+                "type": "string",
+                "enum": ["members", "mixture"],
+                "default": "members",
             },
             "noisy": {
                 "title": "Noisy incumbent",
@@ -76,19 +85,21 @@ class ExpectedImprovement:
     is_gain: ClassVar[bool] = True
     is_split: bool = True
 
-    def __init__(self, xi: float = 0.0, noisy: bool = False, n_draws: int = 8) -> None:
+    def __init__(self, xi: float = 0.0, noisy: bool = False, n_draws: int = 8, spread: str = "members") -> None:
         """Set what counts as an improvement.
 
         Args:
             xi: Least gain that counts, in target units.
             noisy: Whether the incumbent is integrated out.
             n_draws: Draws of the measured points with `noisy`; rounded up to an even number.
+            spread: Of the `members`, averaged, or of the `mixture`.
         """
         self.xi = float(xi)
         self.noisy = bool(noisy)
         # What the measured points may turn out to be moves the score too.
         self.is_split = not self.noisy
         self.n_draws = int(n_draws)
+        self.spread = spread
 
     def score(self, belief: Belief, rng: np.random.Generator) -> FloatArray:
         """Return the expected improvement (candidate,) in target units.
@@ -103,7 +114,8 @@ class ExpectedImprovement:
             logs = self._noisy(belief, rng, rivals)
             improvement = np.exp(np.minimum(logs, 700.0))
         else:
-            improvement = belief.weights @ expected_improvement(*self._gains(belief))
+            weights, mean, var = self._normals(belief)
+            improvement = weights @ expected_improvement(mean - self._level(belief), np.sqrt(var))
         if not belief.available.any() or improvement[belief.available].max() > VANISHED:
             return np.asarray(improvement)
         return ranked_below(VANISHED, logs if len(rivals) else self._plain(belief))
@@ -118,12 +130,22 @@ class ExpectedImprovement:
     def _rivals(self, belief: Belief) -> NDArray[np.intp]:
         return known_measured(belief, N_RIVALS) if self.noisy else np.empty(0, dtype=np.intp)
 
-    def _gains(self, belief: Belief) -> tuple[FloatArray, FloatArray]:
-        std = np.sqrt(np.maximum(belief.member_var, 0.0))
-        return belief.member_mean - (belief.incumbent + self.xi), std
+    def _pooled(self, weights: FloatArray, of_members: FloatArray) -> FloatArray:
+        """Return what holds for each normal (normal, ...) of what holds for each member (member, ...)."""
+        return np.tensordot(weights[None], of_members, axes=1) if self.spread == "members" else of_members
+
+    def _normals(self, belief: Belief) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return the weights (normal,), means and variances (normal, candidate) of what is planned with."""
+        w = belief.weights
+        weights = np.ones(1) if self.spread == "members" else w
+        return weights, self._pooled(w, belief.member_mean), self._pooled(w, np.maximum(belief.member_var, 0.0))
+
+    def _level(self, belief: Belief) -> float:
+        return belief.incumbent + self.xi
 
     def _plain(self, belief: Belief) -> FloatArray:
-        return log_mixture(belief.weights, log_expected_improvement(*self._gains(belief)))
+        weights, mean, var = self._normals(belief)
+        return log_mixture(weights, log_expected_improvement(mean - self._level(belief), np.sqrt(var)))
 
     def _noisy(self, belief: Belief, rng: np.random.Generator, rivals: NDArray[np.intp]) -> FloatArray:
         """Return the logarithm of the noisy form for the best by the plain one; the others stay below all of them."""
@@ -134,18 +156,20 @@ class ExpectedImprovement:
         chosen = open_[np.argsort(-found[open_], kind="stable")[:N_SCREENED]]
         half = rng.standard_normal(((self.n_draws + 1) // 2, len(rivals)))
         draws = np.concatenate([half, -half])
-        between, across = belief.covariance(rivals, rivals), belief.covariance(rivals, chosen)
+        weights, mean, var = self._normals(belief)
+        between = self._pooled(belief.weights, belief.covariance(rivals, rivals))
+        across = self._pooled(belief.weights, belief.covariance(rivals, chosen))
         logs = []
-        for k in range(len(belief.weights)):
+        for k in range(len(weights)):
             factor = root(between[k])
             # A root with a zero diagonal (no uncertainty) cannot be solved with; there is nothing to condition on then.
             safe = factor + np.diag(np.where(np.diag(factor) > 0, 0.0, 1.0))
             slope = solve_triangular(safe, across[k], lower=True, check_finite=False)
-            best = (belief.member_mean[k, rivals] + draws @ factor.T).max(axis=1)
-            gain = belief.member_mean[k, chosen] + draws @ slope - best[:, None] - self.xi
-            left = np.sqrt(np.maximum(belief.member_var[k, chosen] - np.einsum("oc,oc->c", slope, slope), 0.0))
+            best = (mean[k, rivals] + draws @ factor.T).max(axis=1)
+            gain = mean[k, chosen] + draws @ slope - best[:, None] - self.xi
+            left = np.sqrt(np.maximum(var[k, chosen] - np.einsum("oc,oc->c", slope, slope), 0.0))
             logs.append(log_expected_improvement(gain, np.broadcast_to(left, gain.shape)))
-        noisy = log_mixture(np.repeat(belief.weights / len(draws), len(draws)), np.concatenate(logs))
+        noisy = log_mixture(np.repeat(weights / len(draws), len(draws)), np.concatenate(logs))
         found += min(0.0, float((noisy - found[chosen]).min()))
         found[chosen] = noisy
         return found

@@ -10,6 +10,7 @@ from probescout_planners.expected_improvement import ExpectedImprovement
 from probescout_planners.knowledge_gradient import KnowledgeGradient, expected_largest_gain
 from probescout_planners.max_value_entropy import MaxValueEntropy, draw_largest, information
 from probescout_planners.probability_of_improvement import ProbabilityOfImprovement
+from probescout_planners.subsets import known_measured
 from probescout_planners.target_value import TargetValue
 from probescout_planners.ucb import UpperConfidenceBound
 from scipy.integrate import quad
@@ -65,6 +66,23 @@ def test_noisy_improvement_agrees_with_botorch(table_model, torch_):
     np.testing.assert_allclose(ours, theirs, atol=0.01, rtol=0.03)
     # The test can fail: with the incumbent taken as known the values are others.
     assert np.abs(ExpectedImprovement().score(belief, rng())[free] - theirs).max() > 0.1
+
+
+@pytest.mark.parametrize("spread", ["members", "mixture"])
+def test_noisy_improvement_of_several_members_is_that_of_joint_draws(spread):
+    belief = told(fake_belief(5, 6, n_members=3, lengthscale=0.3))
+    found = ExpectedImprovement(noisy=True, n_draws=4096, spread=spread).score(belief, rng())
+    rivals, free = known_measured(belief, 8), np.flatnonzero(belief.available)
+    both, w = np.concatenate([rivals, free]), belief.weights
+    mean, covariance = belief.member_mean[:, both], belief.covariance(both, both)
+    if spread == "members":
+        w, mean, covariance = np.ones(1), (w @ mean)[None], np.tensordot(w, covariance, axes=1)[None]
+    gains = np.zeros(len(free))
+    for k, share in enumerate(w):
+        draws = rng(7).multivariate_normal(mean[k], covariance[k], 200_000, method="eigh")
+        best = draws[:, : len(rivals)].max(axis=1, keepdims=True)
+        gains += share * np.maximum(draws[:, len(rivals) :] - best, 0.0).mean(axis=0)
+    np.testing.assert_allclose(found[free], gains, atol=0.012)
 
 
 def test_noisy_improvement_is_the_plain_one_when_the_measured_points_are_certain():

@@ -90,7 +90,7 @@ def test_log_improvement_agrees_with_botorch_where_the_plain_one_vanishes(botorc
 def test_improvement_of_a_mixture_is_its_integral():
     belief = fake_belief(1, 3, n_members=2)
     belief = replace(belief, weights=np.array([0.3, 0.7]), incumbent=0.4)
-    found = ExpectedImprovement().score(belief, rng())
+    found = ExpectedImprovement(spread="mixture").score(belief, rng())
     for c in range(3):
 
         def integrand(y, c=c):
@@ -101,6 +101,24 @@ def test_improvement_of_a_mixture_is_its_integral():
             return max(y - 0.4, 0) * density
 
         assert found[c] == pytest.approx(quad(integrand, 0.4, 12, epsabs=1e-12)[0], rel=1e-8)
+
+
+def test_what_members_disagree_about_is_no_chance_of_a_gain(botorch_values):
+    belief = fake_belief(1, 50, n_members=3)
+    belief = replace(belief, weights=np.array([0.5, 0.3, 0.2]), incumbent=0.4)
+    std = np.sqrt(belief.weights @ belief.member_var)
+    ei, log_ei, _ = botorch_values(belief.weights @ belief.member_mean, std, 0.4, 1.0)
+    np.testing.assert_allclose(ExpectedImprovement().score(belief, rng()), ei, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(ExpectedImprovement().log_score(belief, rng()), log_ei, rtol=1e-6)
+
+
+def test_a_member_of_little_weight_that_is_far_off_does_not_decide():
+    # The first candidate is a little better for sure, the second far better in the eyes of one member of 2 %.
+    mean = np.array([[1.2, 0.0], [1.0, 8.0]])
+    belief = with_moments(fake_belief(1, 2, n_members=2), mean, np.full((2, 2), 0.05**2))
+    belief = replace(belief, weights=np.array([0.98, 0.02]), incumbent=1.1, available=np.ones(2, dtype=bool))
+    assert np.argmax(ExpectedImprovement().score(belief, rng())) == 0
+    assert np.argmax(ExpectedImprovement(spread="mixture").score(belief, rng())) == 1
 
 
 def test_improvement_without_uncertainty_is_the_gain():

@@ -174,6 +174,6 @@ def test_costs_are_weighed_against_the_stage_that_is_on():
 
 def test_expected_gain_of_a_stage_is_that_of_the_best_candidate():
     belief = told(fake_belief())
-    best = float(ExpectedImprovement().score(belief, rng())[belief.available].max())
+    best = float(ExpectedImprovement(spread="mixture").score(belief, rng())[belief.available].max())
     assert stages({"expected_gain_below": best * 0.999}).stage(belief) == 0
     assert stages({"expected_gain_below": best * 1.001}).stage(belief) == 1
