@@ -12,7 +12,7 @@ from scipy.stats import multivariate_normal, norm
 from probescout.core.errors import InvalidInput, Reason
 from probescout.surrogates.committee import Committee
 from probescout.surrogates.fitting import fit
-from probescout.surrogates.members.catalogue import BANK_XY, XY
+from probescout.surrogates.members.catalogue import BANK_XY, DEEP, XY
 from probescout.surrogates.members.definition import BOX, LOG_NOISE, LOG_STATED, Hyperparameters, defaults
 from probescout.surrogates.members.gp import build_gp
 from probescout.surrogates.members.posterior_mode import Problem, squares_of
@@ -77,6 +77,31 @@ def test_closed_form_gradient_is_that_of_differences():
             slope, abs=1e-7
         )
     assert problem.unpack(theta) == replace(HYPER, log_stated=0.7)
+
+
+def test_closed_form_gradient_by_what_a_network_says_is_that_of_the_gpytorch_model():
+    observed, y, noise = observations()
+    observed["deep"] = np.random.default_rng(4).normal(size=(len(y), 3))
+    hyper = Hyperparameters(((0.2, -0.3, 0.5), (0.3, 0.1), (-1.0, -0.6)), (0.1, -0.4, -1.1), -2.5)
+    squares = squares_of({f: observed[f] for f in DEEP.features})
+    elsewhere = {**squares, "deep": np.zeros_like(squares["deep"])}
+    problem = Problem(DEEP, elsewhere, y, np.zeros_like(y), noise)
+    theta = problem.pack(hyper)
+    value, gradient, by_x = problem.loss_at(theta, observed["deep"])
+    again = Problem(DEEP, squares, y, np.zeros_like(y), noise).loss(theta)
+    assert value == pytest.approx(again[0], rel=1e-12)
+    np.testing.assert_allclose(gradient, again[1], rtol=1e-9, atol=1e-12)
+    model = build_gp(DEEP, observed, y, noise)
+    model.write(hyper)
+    model.train()
+    x = model.train_inputs[0].clone().requires_grad_()
+    model.set_train_data(inputs=x, strict=False)
+    objective = ExactMarginalLogLikelihood(model.likelihood, model)(model(x), model.train_targets)
+    objective.backward()
+    np.testing.assert_allclose(by_x, -x.grad[:, :3].numpy(), rtol=1e-6, atol=1e-9)
+    slopes = torch.cat([p.grad.flatten() for p in model.log_parameters()])
+    np.testing.assert_allclose(gradient[:-1], -slopes.numpy(), rtol=1e-6, atol=1e-9)
+    assert problem.loss_at(theta, np.full((len(y), 3), np.nan)) is None
 
 
 def test_a_matrix_that_cannot_be_factorised_is_a_bad_point():

@@ -11,14 +11,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import gpytorch
 import numpy as np
 from numpy.typing import NDArray
 
 from probescout.core.errors import InvalidInput, Reason
 from probescout.surrogates.doubts import Doubts, suspicious
 from probescout.surrogates.members.catalogue import CONV, DEEP, SHALLOW
-from probescout.surrogates.members.convolutional import further, learn_conv
 from probescout.surrogates.members.deep import N_EMBEDDING, fit_deep
 from probescout.surrogates.members.definition import Hyperparameters, Member, defaults, read_hyperparameters
 from probescout.surrogates.members.encoder import N_CONV_EMBEDDING
@@ -27,8 +25,6 @@ from probescout.surrogates.warp import STRAIGHT, Warp
 
 FloatArray = NDArray[np.float64]
 
-DIRECT_UP_TO = 100_000
-"""Measurements up to which matrices are factorised directly: iterative solvers are not deterministic enough here."""
 WIDTHS = (1.0, 0.4)
 """Bends to try, in SD of the values."""
 LEAST_N_WARP = 15
@@ -64,6 +60,8 @@ def fit(request: Mapping[str, Any]) -> dict[str, Any]:
     started = time.perf_counter()
     task, start = _read(request)
     if "kept" in request:
+        from probescout.surrogates.members.convolutional import further
+
         return {
             **request["kept"],
             "arrays": further(request["picture"]),
@@ -127,9 +125,7 @@ def _deepen(
     start = _deep_start(DEEP, N_EMBEDDING, found.hyper, task.dims)
     log_stated = start.log_stated if start else 0.0
     noise = np.exp(log_stated) * found.stated + found.extra
-    # Only full Cholesky factors: the result must not depend on a random probe vector.
-    with gpytorch.settings.max_cholesky_size(DIRECT_UP_TO), gpytorch.settings.fast_computations(False, False, False):
-        hyper, embedding = fit_deep(task.observed, candidates, found.y, noise, start, seed)
+    hyper, embedding = fit_deep(task.observed, candidates, found.y, noise, start, seed)
     return replace(hyper, log_stated=log_stated), embedding
 
 
@@ -141,8 +137,10 @@ def _convolve(
     base = found.hyper.get("bank_xy")
     log_stated = base.log_stated if base else 0.0
     noise = np.exp(log_stated) * found.stated + found.extra
-    with gpytorch.settings.max_cholesky_size(DIRECT_UP_TO), gpytorch.settings.fast_computations(False, False, False):
-        hyper, arrays = learn_conv(picture, task.observed, task.index, found.y, noise, start)
+    # Imported only here: gpytorch takes seconds and memory that fits without an image network do not need.
+    from probescout.surrogates.members.convolutional import learn_conv
+
+    hyper, arrays = learn_conv(picture, task.observed, task.index, found.y, noise, start)
     return replace(hyper, log_stated=log_stated) if hyper else None, arrays
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import gpytorch
 import numpy as np
 import torch
+from gpytorch.mlls import ExactMarginalLogLikelihood
 from numpy.typing import NDArray
 
 from probescout.surrogates.members.catalogue import CONV, CONV_NET, CONV_PRIOR, CONV_PROGRESS, N_SLICES
-from probescout.surrogates.members.deep import boxed, climb
+from probescout.surrogates.members.deep import climb
 from probescout.surrogates.members.definition import Hyperparameters, defaults
 from probescout.surrogates.members.encoder import Encoder, Patches, chosen_device, embed_patches
 from probescout.surrogates.members.gp import boxes, build_gp
@@ -30,6 +32,8 @@ N_STEPS = 20
 """Of Adam per fit; the next fit goes on from where this one ended."""
 WEIGHT_RATE = 1e-3
 HYPER_RATE = 0.05
+DIRECT_UP_TO = 100_000
+"""Measurements up to which matrices are factorised directly: iterative solvers are not deterministic enough here."""
 
 
 def learn_conv(
@@ -126,17 +130,23 @@ def fit_conv(
     def log_prior() -> torch.Tensor:
         parts = zip(encoder.parameters(), anchors, strict=True)
         away = torch.stack([(p - anchor).square().sum() for p, anchor in parts]).sum()
-        return -0.5 * away.double().cpu() / PRIOR_SD**2
+        return -0.5 * away.double().cpu() / PRIOR_SD**2 / len(y)
 
     # The network is float32; from here on, where a factorisation depends on it, all is float64.
-    climb(
-        model,
-        lambda: encoder(patches).double().cpu(),
-        log_prior,
-        [(list(encoder.parameters()), WEIGHT_RATE), (model.log_parameters(), HYPER_RATE)],
-        N_STEPS,
-    )
-    return boxed(model.read(), list(boxes(CONV, [dims[f] for f in CONV.features])))
+    rest = model.train_inputs[0][:, dims[CONV.name] :]
+    objective = ExactMarginalLogLikelihood(model.likelihood, model)
+    model.train()
+
+    def evidence() -> torch.Tensor:
+        x = torch.cat([encoder(patches).double().cpu(), rest], dim=1)
+        model.set_train_data(inputs=x, strict=False)
+        found: torch.Tensor = objective(model(x), model.train_targets)
+        return found
+
+    rates = [(list(encoder.parameters()), WEIGHT_RATE), (model.log_parameters(), HYPER_RATE)]
+    with gpytorch.settings.max_cholesky_size(DIRECT_UP_TO), gpytorch.settings.fast_computations(False, False, False):
+        climb(evidence, log_prior, rates, N_STEPS)
+    return _boxed(model.read(), list(boxes(CONV, [dims[f] for f in CONV.features])))
 
 
 def _part(arrays: Arrays, prefix: str) -> dict[str, Float32]:
@@ -145,3 +155,14 @@ def _part(arrays: Arrays, prefix: str) -> dict[str, Float32]:
 
 def _named(weights: Arrays, prefix: str) -> dict[str, Float32]:
     return {prefix + name: array for name, array in weights.items()}
+
+
+def _boxed(found: Hyperparameters, limits: list[tuple[float, float]]) -> Hyperparameters:
+    """Clip hyperparameters to the box, which Adam does not know."""
+    left = iter(limits)
+    lengthscales: list[tuple[float, ...]] = []
+    amplitudes: list[float] = []
+    for group in found.log_lengthscale:
+        lengthscales.append(tuple(float(np.clip(v, *next(left))) for v in group))
+        amplitudes.append(float(np.clip(found.log_amplitude[len(amplitudes)], *next(left))))
+    return Hyperparameters(tuple(lengthscales), tuple(amplitudes), float(np.clip(found.log_noise, *next(left))))

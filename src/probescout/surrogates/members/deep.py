@@ -8,15 +8,15 @@ learning"), and the learnt kernel is one term of three, so that it can only add 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from gpytorch.mlls import ExactMarginalLogLikelihood
 from numpy.typing import NDArray
 
 from probescout.surrogates.members.catalogue import DEEP, DEEP_INPUTS
 from probescout.surrogates.members.definition import Hyperparameters, defaults
-from probescout.surrogates.members.gp import MemberGP, boxes, build_gp
+from probescout.surrogates.members.posterior_mode import Problem, squares_of
 
 FloatArray = NDArray[np.float64]
 
@@ -82,24 +82,48 @@ def fit_deep(
     Returns:
         Hyperparameters, and embeddings (candidate, 3) float32.
     """
-    generator = torch.Generator().manual_seed(seed)
-    inputs = _inputs(observed)
-    network = Embedding(inputs.shape[1], generator)
+    network, inputs = Embedding(_width(observed), torch.Generator().manual_seed(seed)), _inputs(observed)
     with torch.no_grad():
-        fixed = {**observed, DEEP.name: network(inputs).numpy()}
-    model = build_gp(DEEP, fixed, y, stated_noise)
-    dims = {name: array.shape[1] for name, array in fixed.items()}
-    model.write(start or defaults(DEEP, dims))
-    parameters = [*network.parameters(), *model.log_parameters()]
-    climb(model, lambda: network(inputs), network.log_prior, [(parameters, LEARNING_RATE)], N_STEPS)
-    limits = list(boxes(DEEP, [dims[f] for f in DEEP.features]))
-    found = boxed(model.read(), limits)
-    return found, embed(network, candidates)
+        seen = {**observed, DEEP.name: network(inputs).numpy()}
+    squares = squares_of({f: seen[f] for f in DEEP.features})
+    # The trust in the stated noises is a fit's of the members without a network; here they are as good as known.
+    problem = Problem(DEEP, squares, y, np.zeros_like(y), stated_noise)
+    dims = {name: array.shape[1] for name, array in seen.items()}
+    theta = torch.nn.Parameter(torch.as_tensor(problem.pack(start or defaults(DEEP, dims))))
+    climb(
+        lambda: _evidence(theta, network(inputs), problem),
+        lambda: network.log_prior() / len(y),
+        [([*network.parameters(), theta], LEARNING_RATE)],
+        N_STEPS,
+    )
+    return problem.unpack(problem.clipped(theta.detach().numpy())), embed(network, candidates)
+
+
+class _Evidence(torch.autograd.Function):
+    """The log posterior per measurement of a member whose first group is learnt, for automatic differentiation."""
+
+    @staticmethod
+    def forward(ctx: Any, theta: torch.Tensor, x: torch.Tensor, problem: Problem) -> torch.Tensor:
+        """Return it; NaN where it is not finite."""
+        found = problem.loss_at(theta.detach().numpy(), x.detach().numpy())
+        value, *slopes = found if found is not None else (np.nan, np.zeros(theta.shape), np.zeros(x.shape))
+        ctx.save_for_backward(*(torch.as_tensor(-slope) for slope in slopes))
+        return torch.tensor(-value, dtype=torch.float64)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
+        """Return the gradients by hyperparameters and inputs."""
+        by_theta, by_x = ctx.saved_tensors
+        return gradient * by_theta, gradient * by_x, None
+
+
+def _evidence(theta: torch.Tensor, x: torch.Tensor, problem: Problem) -> torch.Tensor:
+    found: torch.Tensor = _Evidence.apply(theta, x, problem)  # type: ignore[no-untyped-call]
+    return found
 
 
 def climb(
-    model: MemberGP,
-    embedding: Callable[[], torch.Tensor],
+    evidence: Callable[[], torch.Tensor],
     log_prior: Callable[[], torch.Tensor],
     rates: Sequence[tuple[Sequence[torch.nn.Parameter], float]],
     n_steps: int,
@@ -107,31 +131,23 @@ def climb(
     """Climb the posterior by Adam; a step that leaves it non-finite ends the climb, and the best point is kept.
 
     Args:
-        model: Whose first group is the learnt one.
-        embedding: Returns the inputs of that group (measurement, dim) float64 under the present weights.
-        log_prior: Returns the log density of the weights under their prior.
+        evidence: Returns the log posterior of the hyperparameters per measurement, under the present weights.
+        log_prior: Returns the log density of the weights under their prior, per measurement.
         rates: Parameters and their learning rates.
         n_steps: Of Adam.
     """
-    objective = ExactMarginalLogLikelihood(model.likelihood, model)
     parameters = [p for group, _ in rates for p in group]
     optimizer = torch.optim.Adam([{"params": list(group), "lr": rate} for group, rate in rates])
-    n_learnt = int(model.terms[0].base_kernel.ard_num_dims)
-    rest = model.train_inputs[0][:, n_learnt:]
-    n = len(rest)
-    model.train()
     best = [p.detach().clone() for p in parameters]
     best_value = -np.inf
     for _ in range(n_steps):
         optimizer.zero_grad()
-        x = torch.cat([embedding(), rest], dim=1)
-        model.set_train_data(inputs=x, strict=False)
-        value = objective(model(x), model.train_targets) + log_prior() / n
+        value = evidence() + log_prior()
         if not torch.isfinite(value):
             break
         if value.item() > best_value:
             best_value, best = value.item(), [p.detach().clone() for p in parameters]
-        (-value).backward()
+        (-value).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     with torch.no_grad():
         for parameter, saved in zip(parameters, best, strict=True):
@@ -149,16 +165,9 @@ def embed(network: Embedding, candidates: Mapping[str, NDArray[np.floating]]) ->
     return out
 
 
+def _width(features: Mapping[str, NDArray[np.floating]]) -> int:
+    return sum(features[f].shape[1] for f in DEEP_INPUTS)
+
+
 def _inputs(features: Mapping[str, NDArray[np.floating]]) -> torch.Tensor:
     return torch.cat([torch.as_tensor(np.asarray(features[f], dtype=np.float64)) for f in DEEP_INPUTS], dim=1)
-
-
-def boxed(found: Hyperparameters, limits: list[tuple[float, float]]) -> Hyperparameters:
-    """Clip hyperparameters to the box, which Adam does not know."""
-    left = iter(limits)
-    lengthscales: list[tuple[float, ...]] = []
-    amplitudes: list[float] = []
-    for group in found.log_lengthscale:
-        lengthscales.append(tuple(float(np.clip(v, *next(left))) for v in group))
-        amplitudes.append(float(np.clip(found.log_amplitude[len(amplitudes)], *next(left))))
-    return Hyperparameters(tuple(lengthscales), tuple(amplitudes), float(np.clip(found.log_noise, *next(left))))

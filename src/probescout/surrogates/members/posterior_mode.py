@@ -1,8 +1,8 @@
 """Where the posterior density of a member's hyperparameters is largest, with its gradient in closed form.
 
-The model is that of `members.gp`, for representations that do not change with the fit: Rasmussen & Williams 2006,
-Gaussian Processes for Machine Learning, eqs. 2.30 and 5.9, plus normal priors on the logarithms. Written out it takes a
-tenth of the time of automatic differentiation, most of which is spent on bookkeeping for matrices this small.
+The model is that of `members.gp`: Rasmussen & Williams 2006, Gaussian Processes for Machine Learning, eqs. 2.30 and
+5.9, plus normal priors on the logarithms. Written out it takes a tenth of the time of automatic differentiation, most
+of which is spent on bookkeeping for matrices this small. What the first group sees may change with the fit.
 """
 
 from __future__ import annotations
@@ -61,7 +61,11 @@ class Problem:
         """Return hyperparameters in one array, within the bounds."""
         pairs = zip(hyper.log_lengthscale, hyper.log_amplitude, strict=True)
         flat = [v for lengthscale, amplitude in pairs for v in (*lengthscale, amplitude)]
-        return np.clip([*flat, hyper.log_noise, hyper.log_stated], *np.array(self.bounds).T)
+        return self.clipped(np.array([*flat, hyper.log_noise, hyper.log_stated]))
+
+    def clipped(self, theta: FloatArray) -> FloatArray:
+        """Return an array with every entry within its bounds."""
+        return np.clip(theta, *np.array(self.bounds).T)
 
     def unpack(self, theta: FloatArray) -> Hyperparameters:
         """Return the hyperparameters of an array."""
@@ -100,11 +104,35 @@ class Problem:
 
     def loss(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Return the negative log posterior per measurement and its gradient."""
+        found = self._evaluate(theta)
+        return found[:2] if found is not None else (BAD_POINT, np.zeros_like(theta))
+
+    def loss_at(self, theta: FloatArray, x: FloatArray) -> tuple[float, FloatArray, FloatArray] | None:
+        """Return the same for other inputs of the first group, and the gradient by these inputs.
+
+        Args:
+            theta: As `pack` returns.
+            x: (measurement, dim).
+
+        Returns:
+            The loss, its gradient by theta, and (measurement, dim) by the inputs; None where it is not finite.
+        """
+        self._squares[0] = _squares(x)
+        found = self._evaluate(theta)
+        if found is None:
+            return None
+        value, gradient, weight, (inverse, _, bend) = found
+        # Of the term by a scaled square: -bend / 2; of the square by an input: 10 times the difference.
+        pull = (weight * bend).reshape(len(x), len(x))
+        return value, gradient, -10.0 * inverse * (x * pull.sum(axis=1)[:, None] - pull @ x) / len(x)
+
+    def _evaluate(self, theta: FloatArray) -> tuple[float, FloatArray, FloatArray, tuple[FloatArray, ...]] | None:
+        """Return loss, gradient, how it weighs entries of the matrix (n * n,), and the part of the first group."""
         n = len(self.y)
         total, parts = self.kernel(theta)
         factor, info = dpotrf(total.reshape(n, n), lower=1, clean=1)
         if info != 0:
-            return BAD_POINT, np.zeros_like(theta)
+            return None
         inverse = np.tril(dpotri(factor, lower=1)[0])
         inverse += np.tril(inverse, -1).T
         alpha = inverse @ self.y
@@ -123,8 +151,8 @@ class Problem:
         value += float(0.5 * z @ z + np.log(self.sd).sum()) + 0.5 * len(z) * LOG_2PI
         gradient += z / self.sd
         if not (math.isfinite(value) and np.isfinite(gradient).all()):
-            return BAD_POINT, np.zeros_like(theta)
-        return value / n, gradient / n
+            return None
+        return value / n, gradient / n, weight, parts[0]
 
     def maximise(self, start: Hyperparameters, n_evaluations: int) -> tuple[Hyperparameters, float]:
         """Return the hyperparameters that L-BFGS reaches within its box, and the log posterior per measurement.
@@ -161,9 +189,10 @@ class Problem:
 
 def squares_of(observed: Mapping[str, NDArray[np.floating]]) -> dict[str, FloatArray]:
     """Return 5 (x_id - x_jd)^2 as feature -> (dim, n * n), from feature -> inputs (n, dim)."""
-    found = {}
-    for name, x in observed.items():
-        columns = np.asarray(x, dtype=np.float64).T
-        difference = columns[:, :, None] - columns[:, None, :]
-        found[name] = (5.0 * difference * difference).reshape(len(columns), -1)
-    return found
+    return {name: _squares(x) for name, x in observed.items()}
+
+
+def _squares(x: NDArray[np.floating]) -> FloatArray:
+    columns = np.asarray(x, dtype=np.float64).T
+    difference = columns[:, :, None] - columns[:, None, :]
+    return np.asarray((5.0 * difference * difference).reshape(len(columns), -1))
