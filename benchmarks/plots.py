@@ -11,6 +11,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from benchmarks.arms import SINGLE
 from benchmarks.statistics import COVERAGE_CASE
@@ -86,6 +87,10 @@ def plot_growth(told: Mapping[str, Any], path: Path) -> None:
         panel.set_xlabel(f"{what}{at}")
         panel.set_ylabel("Step less commits, ms (median)")
         panel.set_title(f"exponent {found['exponent']}", fontsize=9)
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if axis is panel.yaxis or at else (1.0,)))
+            axis.set_major_formatter("{x:,.0f}")
+            axis.set_minor_formatter(NullFormatter())
     _save(figure, path)
 
 

@@ -71,7 +71,7 @@ class BatchExpectedImprovement:
         self._single = ExpectedImprovement(spread="mixture")
 
     def score(self, belief: Belief, rng: np.random.Generator) -> FloatArray:
-        """Return the expected improvement (candidate,) of single points, as `ExpectedImprovement` does."""
+        """Return the expected improvement (candidate,) of single points, over the mixture."""
         return self._single.score(belief, rng)
 
     def log_score(self, belief: Belief, rng: np.random.Generator) -> FloatArray:

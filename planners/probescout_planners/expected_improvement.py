@@ -92,7 +92,7 @@ class ExpectedImprovement:
             xi: Least gain that counts, in target units.
             noisy: Whether the incumbent is integrated out.
             n_draws: Draws of the measured points with `noisy`; rounded up to an even number.
-            spread: Of the `members`, averaged, or of the `mixture`.
+            spread: Whose variance: of the `members`, averaged, or of the `mixture`.
         """
         self.xi = float(xi)
         self.noisy = bool(noisy)

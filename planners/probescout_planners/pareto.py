@@ -33,7 +33,8 @@ class Pareto:
     slice the volume along the last target, then the one before, and so on (Yang et al. 2019, "Efficient computation of
     expected hypervolume improvement using box decomposition"); each slice is a product of differences of
     one-dimensional expected improvements, each an exact average over its target's mixture. The targets are taken as
-    independent given the measurements. With one target it is expected improvement above the front's only value.
+    independent given the measurements. With one target it is expected improvement over the mixture, above the front's
+    only value.
     """
 
     name: ClassVar[str] = "pareto"

@@ -34,7 +34,7 @@ UNTIL_SCHEMA: Json = {
             "maximum": 1,
         },
         "expected_gain_below": {
-            "description": "No available candidate has a larger expected improvement (target units)",
+            "description": "No available candidate has a larger expected improvement over the mixture (target units)",
             "type": "number",
             "exclusiveMinimum": 0,
         },

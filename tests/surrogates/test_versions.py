@@ -196,6 +196,23 @@ def test_a_version_is_ready_however_fast_measurements_come(kit, features, field,
     np.testing.assert_allclose(one.member_mean, other.member_mean, atol=0.05 * float(one.std.mean()))
 
 
+def test_a_burst_is_not_learnt_in_one_bite(kit, features, field, small_bites):
+    committee = kit.trained(features, field[1], n=60, n_fits=0)
+    committee.begin_swap(fit(committee.fit_request()))
+    told_at = []
+
+    def between():
+        build = committee._build
+        if not told_at and build._end == 60 and build._member == 2:
+            told_at.append(committee.n_observed)
+            told(committee, field[1], list(range(300, 364)))
+
+    in_bites(committee, between)
+    edges = committee.state()["arrays"]["edges"]
+    assert told_at == [60] and edges[-1] == 124
+    assert max(np.diff(edges)) <= 2 * edges[0], "it is chased once"
+
+
 def test_at_leisure_no_bite_is_longer_than_it_should_be(kit, features, field, small_bites):
     committee = kit.trained(features, field[1], n=60, n_fits=0)
     later = iter(range(100, 200))

@@ -77,15 +77,11 @@ def spares_of(scores: NDArray[np.float64], free: NDArray[np.bool_], positions: N
         return []
     n = min(256, scores.size)
     top = np.argpartition(-scores, n - 1)[:n]
+    left = top[np.argsort(-scores[top])]
+    left = left[free[left] & np.isfinite(scores[left])]
     kept: list[int] = []
-    for index in top[np.argsort(-scores[top])]:
-        gaps = positions[kept] - positions[index]
-        if (
-            free[index]
-            and np.isfinite(scores[index])
-            and (not kept or np.min(np.hypot(gaps[:, 0], gaps[:, 1])) > SPARE_GAP)
-        ):
-            kept.append(int(index))
-        if len(kept) == N_SPARES:
-            break
+    while left.size and len(kept) < N_SPARES:
+        kept.append(int(left[0]))
+        gaps = positions[left] - positions[kept[-1]]
+        left = left[np.hypot(gaps[:, 0], gaps[:, 1]) > SPARE_GAP]
     return kept

@@ -172,7 +172,7 @@ def look(scene: Scene, free: Mask, pending: list[int], at: At, rng: np.random.Ge
     centres = np.empty(0, dtype=np.intp)
     if free[committee.field.candidates].any():
         coarse = scored_over(kept)
-        best = np.argsort(-coarse.scores, kind="stable")[:n_fine]
+        best = _best_first(coarse.scores, n_fine)
         centres = coarse.belief.candidates[best[np.isfinite(coarse.scores[best])]]
     also = _closer(committee, centres, free, n_fine, rng)
     # The same draws again: what is fine must differ from what was coarse by the candidates only.
@@ -202,6 +202,14 @@ def look_at(scene: Scene, candidate: int, at: At) -> Look | None:
 def _n_fine(n_candidates: int, n_observed: int) -> int:
     by_size = int(np.clip(n_candidates // FINE_SHARE, LEAST_FINE, MOST_FINE))
     return int(min(by_size, max(FINE_WORK // max(n_observed, 1) ** 2, 64)))
+
+
+def _best_first(scores: NDArray[np.float64], n: int) -> Index:
+    """Return where the n largest scores stand, largest first; of equal ones the first."""
+    # To sort a few of many is faster than to sort all.
+    least = np.partition(scores, -n)[-n] if n < scores.size else -np.inf
+    chosen = np.flatnonzero(scores >= least)
+    return chosen[np.argsort(-scores[chosen], kind="stable")][:n]
 
 
 def _closer(committee: Committee, centres: Index, reachable: Mask, n_most: int, rng: np.random.Generator) -> Index:

@@ -21,13 +21,15 @@ class Build:
     is_correction: bool = False
     """Whether the version before still knows measurements that were retracted or amended."""
     _end: int = 0
+    """Measurements known after the block."""
     _member: int = 0
+    """The next to learn the block."""
     _left: int = 0
     """Measurements that were not known when the block was begun."""
     _length: int = 0
-    """Of the block."""
+    """Measurements in the block."""
     _haste: int = 1
-    """How many times longer the blocks are than they would be at leisure."""
+    """How many times longer the blocks are than at leisure; a version that was chased once stays in haste."""
 
     def anew(self, model: Model) -> Build:
         """Return the same version, to be taught from its beginning as another model."""
@@ -64,10 +66,10 @@ class Build:
         self._left = n - known
         # The block before should have shortened the rest by more than half of its own length.
         is_chased = length > 0 and self._left > before - (length + 1) // 2
-        # It left nothing over, and yet there is as much again.
-        is_last = is_chased and length == before
         if is_chased:
             self._haste *= 2
-        self._length = self._left if is_last else min(self._haste * self.model.bite_rows(), self._left)
+        self._length = min(self._haste * self.model.bite_rows(), self._left)
+        # It left nothing over, and yet there is as much again: no row may come between the members this time.
+        is_last = is_chased and length == before and self._length == self._left
         self._end = known + self._length
         return is_last

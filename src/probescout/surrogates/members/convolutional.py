@@ -137,7 +137,7 @@ def fit_conv(
     objective = ExactMarginalLogLikelihood(model.likelihood, model)
     model.train()
 
-    def evidence() -> torch.Tensor:
+    def log_posterior() -> torch.Tensor:
         x = torch.cat([encoder(patches).double().cpu(), rest], dim=1)
         model.set_train_data(inputs=x, strict=False)
         found: torch.Tensor = objective(model(x), model.train_targets)
@@ -145,7 +145,7 @@ def fit_conv(
 
     rates = [(list(encoder.parameters()), WEIGHT_RATE), (model.log_parameters(), HYPER_RATE)]
     with gpytorch.settings.max_cholesky_size(DIRECT_UP_TO), gpytorch.settings.fast_computations(False, False, False):
-        climb(evidence, log_prior, rates, N_STEPS)
+        climb(log_posterior, log_prior, rates, N_STEPS)
     return _boxed(model.read(), list(boxes(CONV, [dims[f] for f in CONV.features])))
 
 

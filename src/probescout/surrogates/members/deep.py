@@ -91,7 +91,7 @@ def fit_deep(
     dims = {name: array.shape[1] for name, array in seen.items()}
     theta = torch.nn.Parameter(torch.as_tensor(problem.pack(start or defaults(DEEP, dims))))
     climb(
-        lambda: _evidence(theta, network(inputs), problem),
+        lambda: _log_posterior(theta, network(inputs), problem),
         lambda: network.log_prior() / len(y),
         [([*network.parameters(), theta], LEARNING_RATE)],
         N_STEPS,
@@ -99,7 +99,7 @@ def fit_deep(
     return problem.unpack(problem.clipped(theta.detach().numpy())), embed(network, candidates)
 
 
-class _Evidence(torch.autograd.Function):
+class _LogPosterior(torch.autograd.Function):
     """The log posterior per measurement of a member whose first group is learnt, for automatic differentiation."""
 
     @staticmethod
@@ -117,13 +117,13 @@ class _Evidence(torch.autograd.Function):
         return gradient * by_theta, gradient * by_x, None
 
 
-def _evidence(theta: torch.Tensor, x: torch.Tensor, problem: Problem) -> torch.Tensor:
-    found: torch.Tensor = _Evidence.apply(theta, x, problem)  # type: ignore[no-untyped-call]
+def _log_posterior(theta: torch.Tensor, x: torch.Tensor, problem: Problem) -> torch.Tensor:
+    found: torch.Tensor = _LogPosterior.apply(theta, x, problem)  # type: ignore[no-untyped-call]
     return found
 
 
 def climb(
-    evidence: Callable[[], torch.Tensor],
+    log_posterior: Callable[[], torch.Tensor],
     log_prior: Callable[[], torch.Tensor],
     rates: Sequence[tuple[Sequence[torch.nn.Parameter], float]],
     n_steps: int,
@@ -131,7 +131,7 @@ def climb(
     """Climb the posterior by Adam; a step that leaves it non-finite ends the climb, and the best point is kept.
 
     Args:
-        evidence: Returns the log posterior of the hyperparameters per measurement, under the present weights.
+        log_posterior: Returns the log posterior of the hyperparameters per measurement, under the present weights.
         log_prior: Returns the log density of the weights under their prior, per measurement.
         rates: Parameters and their learning rates.
         n_steps: Of Adam.
@@ -142,7 +142,7 @@ def climb(
     best_value = -np.inf
     for _ in range(n_steps):
         optimizer.zero_grad()
-        value = evidence() + log_prior()
+        value = log_posterior() + log_prior()
         if not torch.isfinite(value):
             break
         if value.item() > best_value:

@@ -108,7 +108,7 @@ class Problem:
         return found[:2] if found is not None else (BAD_POINT, np.zeros_like(theta))
 
     def loss_at(self, theta: FloatArray, x: FloatArray) -> tuple[float, FloatArray, FloatArray] | None:
-        """Return the same for other inputs of the first group, and the gradient by these inputs.
+        """Return the same for other inputs of the first group, which are kept, and the gradient by these inputs.
 
         Args:
             theta: As `pack` returns.
