@@ -143,8 +143,8 @@ def _disorder(columns: Columns, lattice: Lattice, start: Order) -> Refusal:
     if wide.share >= MIN_ORDER:
         return Refusal(
             RefusalReason.WRONG_SCALE,
-            f"the columns are those of {lattice.name} stretched {wide.scale:.2f} times, 0.92 to 1.08 is allowed: divide "
-            "the frame's pixel size by that, if its calibration is off, or declare the lattice that is there",
+            f"the columns are those of {lattice.name} stretched {wide.scale:.2f} times, 0.92 to 1.08 is allowed: "
+            "divide the frame's pixel size by that, if its calibration is off, or declare the lattice that is there",
             wide.scale,
             1.08,
         )
