@@ -59,6 +59,14 @@ def _nearest(xy: np.ndarray, names: list[str], label: str) -> int:
     return mine[int(np.argmin(np.linalg.norm(xy[mine], axis=1)))]
 
 
+def _bonded(xy: np.ndarray, center: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return which columns (column,) are bonded to one of graphene, and unit vectors (neighbour, xy) to them."""
+    away = xy - xy[center]
+    far = np.linalg.norm(away, axis=1)
+    near = (far > 0) & (far < 1.6)
+    return near, away[near] / far[near, None]
+
+
 def clean_graphene() -> tuple[np.ndarray, list[str], np.ndarray]:
     """Return columns, formulas and the middle of a clean sheet."""
     xy, names = sheet(1.42, ("C", "C"), 30.0)
@@ -69,10 +77,8 @@ def vacancy() -> tuple[np.ndarray, list[str], np.ndarray]:
     """Return graphene without one atom, its neighbours drawn 0.05 angstrom outwards."""
     xy, names = sheet(1.42, ("C", "C"), 30.0)
     gone = _nearest(xy, names, "C")
-    away = xy - xy[gone]
-    far = np.linalg.norm(away, axis=1)
-    near = (far > 0) & (far < 1.6)
-    xy[near] += 0.05 * away[near] / far[near, None]
+    near, outwards = _bonded(xy, gone)
+    xy[near] += 0.05 * outwards
     place = xy[gone].copy()
     return np.delete(xy, gone, axis=0), names[:gone] + names[gone + 1 :], place
 
@@ -81,10 +87,8 @@ def silicon() -> tuple[np.ndarray, list[str], np.ndarray]:
     """Return graphene with one atom replaced by silicon, its neighbours pushed to 1.7 angstrom."""
     xy, names = sheet(1.42, ("C", "C"), 30.0)
     at = _nearest(xy, names, "C")
-    away = xy - xy[at]
-    far = np.linalg.norm(away, axis=1)
-    near = (far > 0) & (far < 1.6)
-    xy[near] = xy[at] + 1.7 * away[near] / far[near, None]
+    near, outwards = _bonded(xy, at)
+    xy[near] = xy[at] + 1.7 * outwards
     names[at] = "Si"
     return xy, names, xy[at].copy()
 

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probescout.core.errors import InvalidInput, Reason
+from probescout.core.units import metres_per
 from probescout_theory.atoms import Atoms
 
 FloatArray = NDArray[np.float64]
 
-ANGSTROM = {"A": 1.0, "Å": 1.0, "angstrom": 1.0, "pm": 0.01, "nm": 10.0, "um": 1e4, "µm": 1e4, "m": 1e10}
-"""Angstroms in one of each unit."""
+ANGSTROM_PER_METRE = 1e10
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,11 @@ def pixel_angstrom(size: float, unit: str) -> float:
     Raises:
         InvalidInput: FIELD_INVALID for a size that is not above zero, or a unit that is no length known here.
     """
-    if unit not in ANGSTROM:
+    metres = metres_per(unit)
+    if metres is None:
         raise InvalidInput(
             Reason.FIELD_INVALID,
-            f"pixels are in '{unit}'; structures need a length: one of {', '.join(ANGSTROM)}",
+            f"pixels are in '{unit}'; structures need a length: calibrate the frame in nm, angstrom or pm",
             field="frame.pixel_size.unit",
         )
     if not (math.isfinite(size) and size > 0):
@@ -68,7 +69,7 @@ def pixel_angstrom(size: float, unit: str) -> float:
             f"the frame's pixel size is {size} {unit}; calibrate the frame before asking for structures",
             field="frame.pixel_size",
         )
-    return size * ANGSTROM[unit]
+    return size * metres * ANGSTROM_PER_METRE
 
 
 def calibrate(atoms: Atoms, angstrom_per_pixel: float, *, min_confidence: float = 0.5) -> Columns:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from probescout.core.errors import InvalidInput, Reason
 from probescout.core.spectra import Axis
+from probescout.core.units import metres_per
 from probescout.replay.images import default_image, derived_image, registered_image
 from probescout.replay.readers import Signal, read_signals
 from probescout.replay.readers.signal import log, pick
 from probescout.replay.recording import ArrayOnDisk, Recording
-from probescout.replay.units import metres_per
 
 RESERVED = ("image", "spectrum", "mask", "y", "x")
 """Names that a scalar map may not have in the neutral format."""

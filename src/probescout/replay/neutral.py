@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from probescout.core.errors import InvalidInput, MissingExtra, Reason
 from probescout.core.spectra import Axis, ValueKind
+from probescout.core.units import metres_per
 from probescout.replay.recording import Recording
-from probescout.replay.units import metres_per
 
 if TYPE_CHECKING:
     import xarray as xr

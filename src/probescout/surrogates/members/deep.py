@@ -82,7 +82,8 @@ def fit_deep(
     Returns:
         Hyperparameters, and embeddings (candidate, 3) float32.
     """
-    network, inputs = Embedding(_width(observed), torch.Generator().manual_seed(seed)), _inputs(observed)
+    inputs = _inputs(observed)
+    network = Embedding(inputs.shape[1], torch.Generator().manual_seed(seed))
     with torch.no_grad():
         seen = {**observed, DEEP.name: network(inputs).numpy()}
     squares = squares_of({f: seen[f] for f in DEEP.features})
@@ -163,10 +164,6 @@ def embed(network: Embedding, candidates: Mapping[str, NDArray[np.floating]]) ->
             part = slice(start, start + CHUNK_ROWS)
             out[part] = network(_inputs({f: candidates[f][part] for f in DEEP_INPUTS})).numpy()
     return out
-
-
-def _width(features: Mapping[str, NDArray[np.floating]]) -> int:
-    return sum(features[f].shape[1] for f in DEEP_INPUTS)
 
 
 def _inputs(features: Mapping[str, NDArray[np.floating]]) -> torch.Tensor:
