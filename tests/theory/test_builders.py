@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from probescout_theory.describe import Defect
 from probescout_theory.flake import _rounded, _sheet, build_flake
 from probescout_theory.keys import Catalog, canonical_key
-from probescout_theory.lattices import GRAPHENE, MOS2, Lattice
+from probescout_theory.lattices import GRAPHENE, MOS2, Lattice, Site
 from probescout_theory.occupants import Occupant
 from probescout_theory.refusals import Refusal, RefusalReason
 from probescout_theory.register import neighbors
@@ -244,3 +244,33 @@ def test_bays_of_a_rim_are_filled_and_tips_cut() -> None:
     bitten = round_one.copy()
     bitten[bay], bitten[tip] = False, True
     assert (_rounded(bitten, around) == round_one).all()
+
+
+@pytest.mark.parametrize("radius", [7.0, 8.0, 9.5])
+def test_a_flake_of_a_triangular_lattice_ends_where_it_should(radius: float) -> None:
+    bond = 2.56
+    copper = Lattice("Cu", (bond, 0.0), (-bond / 2, bond * np.sqrt(3) / 2), (Site("Cu", 0.0, 0.0),), (("Cu", 1.5),))
+    flake = built(build_flake, defect(copper, [(0, 0, 0)]), copper, radius=radius)
+    metal = np.array([s == "Cu" for s in flake.symbols])
+    reach = np.linalg.norm((flake.positions - flake.positions[metal].mean(axis=0))[metal], axis=1).max()
+    assert radius - 2 * bond < reach < radius + bond
+    assert 0 < flake.is_frozen.sum() < metal.sum() and (~metal).any()
+
+
+def test_layers_that_only_look_like_neighbours_get_no_hydrogen() -> None:
+    """In 1T the two sulfur layers alternate in projection, but lie 3.6 angstrom apart."""
+    sheet = Lattice(
+        "1T-MoS2",
+        (3.19, 0.0),
+        (-1.595, 3.19 * np.sqrt(3) / 2),
+        (Site("Mo", 0.0, 0.0), Site("S", 1 / 3, 2 / 3, 1.56), Site("S", 2 / 3, 1 / 3, -1.56)),
+        (("Mo", 1.7), ("S", 1.35)),
+    )
+    flake = built(build_flake, defect(sheet), sheet, radius=8.0)
+    hydrogens = np.array([s == "H" for s in flake.symbols])
+    # Each missing bond of an atom to its own kind of neighbour is ended once: 6 around molybdenum, 3 around sulfur.
+    heavy = np.array(flake.symbols)[~hydrogens]
+    positions = flake.positions[~hydrogens]
+    bonded = (np.linalg.norm(positions[:, None] - positions[None], axis=2) < 2.7).sum(axis=1) - 1
+    wanted = np.where(heavy == "Mo", 6, 3)
+    assert int((wanted - bonded).sum()) == hydrogens.sum() > 0

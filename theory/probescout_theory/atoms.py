@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +26,12 @@ START_WIDTH = 0.22
 """First guess of the SD of a spot, in nearest distances; the fit finds the real one."""
 DETECTION_SD = 2.0
 """A candidate must stand this many noise SDs above its surroundings; the confidence then judges it."""
-
-
 HIDDEN_SD = 4.0
 """The same for what is left of the image after a fit, where most maxima are noise."""
+MOST_PIXELS = 512 * 512
+"""Of a patch; the background alone takes some hundred bytes a pixel."""
+MOST_ATOMS = 1_500
+"""Of a patch; the time of the fit grows with their cube, some seconds here."""
 
 
 @dataclass(frozen=True)
@@ -72,20 +75,22 @@ def find_atoms(
     neighbour's tail would draw a centre of mass to it.
 
     Args:
-        image: (y, x), any real unit.
+        image: (y, x), any real unit and offset, at most 512 x 512 pixels.
         lattice: Gives the nearest distance and the weakest atom.
         angstrom_per_pixel: Edge of a pixel.
         min_confidence: Spots below are left out.
 
     Raises:
         InvalidInput: SHAPE_MISMATCH when the image is not two-dimensional or smaller than 2 neighbour distances;
-            DTYPE_MISMATCH; NON_FINITE; PARAM_INVALID when neighbours lie less than 4 pixels apart.
+            or larger than 512 x 512 pixels, or shows more than 1,500 spots; DTYPE_MISMATCH; NON_FINITE; PARAM_INVALID
+            when neighbours lie less than 4 pixels apart.
         MissingExtra: When scikit-image is not installed.
     """
-    values, near = _checked(image, lattice, angstrom_per_pixel)
+    values, unit, near = _checked(image, lattice, angstrom_per_pixel)
     start = _maxima(values, START_WIDTH * near, near, DETECTION_SD)
     if len(start) == 0:
         return _none(values.shape)
+    _check_number(len(start))
     spots = fit_spots(values, start, START_WIDTH * near, near)
     # A weak atom beside a bright one makes no maximum of its own until the bright one is taken away.
     hidden = _maxima(spots.rest, spots.width, near, HIDDEN_SD)
@@ -102,8 +107,8 @@ def find_atoms(
     return Atoms(
         spots.positions[kept],
         confidence[kept],
-        spots.heights[kept],
-        spots.height_sd[kept],
+        spots.heights[kept] * unit,
+        spots.height_sd[kept] * unit,
         spots.position_sd[kept],
         (height, width_px),
     )
@@ -139,17 +144,19 @@ def given_atoms(
         intensity: (atom,) any unit; None: unknown.
 
     Raises:
-        InvalidInput: SHAPE_MISMATCH for lengths that differ; NON_FINITE; FIELD_INVALID for positions or confidences
-            outside 0..1.
+        InvalidInput: SHAPE_MISMATCH for lengths that differ or more than 1,500 atoms; NON_FINITE; FIELD_INVALID for
+            what are no numbers, and for positions or confidences outside 0..1.
     """
-    where = np.asarray(positions, dtype=np.float64)
+    where = _numbers(positions, "positions")
+    where = where.reshape(-1, 2) if where.size == 0 else where
     if where.ndim != 2 or where.shape[1] != 2:
         raise InvalidInput(
             Reason.SHAPE_MISMATCH, f"positions have shape {where.shape}; send (atom, 2): y, x", field="atoms.positions"
         )
     n = len(where)
-    sure = np.ones(n) if confidence is None else np.asarray(confidence, dtype=np.float64)
-    bright = np.full(n, np.nan) if intensity is None else np.asarray(intensity, dtype=np.float64)
+    _check_number(n)
+    sure = np.ones(n) if confidence is None else _numbers(confidence, "confidence")
+    bright = np.full(n, np.nan) if intensity is None else _numbers(intensity, "intensity")
     if sure.shape != (n,) or bright.shape != (n,) or (labels is not None and len(labels) != n):
         raise InvalidInput(
             Reason.SHAPE_MISMATCH, f"{n} positions need {n} confidences, intensities and labels", field="atoms"
@@ -175,12 +182,34 @@ def noise_sd(image: FloatArray) -> float:
     return float(np.sqrt(np.pi / 2.0) / 6.0 * np.abs(convolve(image, kernel, mode="reflect")).mean())
 
 
-def _checked(image: NDArray[np.generic], lattice: Lattice, angstrom_per_pixel: float) -> tuple[FloatArray, float]:
-    """Return the image in double precision and the nearest distance in pixels."""
+def _numbers(given: Any, name: str) -> FloatArray:
+    try:
+        return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(
+            Reason.FIELD_INVALID, f"the {name} of atoms are not numbers ({error}); send an array", field=f"atoms.{name}"
+        ) from error
+
+
+def _check_number(n: int) -> None:
+    if n > MOST_ATOMS:
+        raise InvalidInput(
+            Reason.SHAPE_MISMATCH,
+            f"the patch has {n} atoms, at most {MOST_ATOMS} are taken together; send a smaller one around the place",
+            field="image.shape",
+        )
+
+
+def _checked(
+    image: NDArray[np.generic], lattice: Lattice, angstrom_per_pixel: float
+) -> tuple[FloatArray, float, float]:
+    """Return the image with mean 0 and SD 1, its SD in its own unit, and the nearest distance in pixels."""
     raw = np.asarray(image)
     if not (np.isfinite(angstrom_per_pixel) and angstrom_per_pixel > 0):
         raise InvalidInput(
-            Reason.PARAM_INVALID, f"a pixel of {angstrom_per_pixel} angstrom is no size", field="angstrom_per_pixel"
+            Reason.PARAM_INVALID,
+            f"a pixel of {angstrom_per_pixel} angstrom is no size; calibrate the frame, then ask again",
+            field="angstrom_per_pixel",
         )
     near = lattice.neighbor_angstrom / angstrom_per_pixel
     if near < MIN_NEIGHBOR_PX:
@@ -196,11 +225,26 @@ def _checked(image: NDArray[np.generic], lattice: Lattice, angstrom_per_pixel: f
             f"the image has shape {raw.shape}; (y, x) with at least {int(np.ceil(2 * near))} pixels each is needed",
             field="image.shape",
         )
+    if raw.size > MOST_PIXELS:
+        raise InvalidInput(
+            Reason.SHAPE_MISMATCH,
+            f"the image has {raw.size} pixels, at most {MOST_PIXELS} are looked at together; send a smaller patch "
+            "around the place, or bin it",
+            field="image.shape",
+        )
     if raw.dtype.kind not in "buif":
         raise InvalidInput(Reason.DTYPE_MISMATCH, f"the image has dtype {raw.dtype}; send real numbers", field="image")
     if not np.isfinite(raw.astype(np.float64)).all():
         raise InvalidInput(Reason.NON_FINITE, "the image has pixels that are not finite; fill them in", field="image")
-    return raw.astype(np.float64), near
+    # The fit has guards in absolute numbers; what the unit of the image is must not matter to them.
+    largest = max(float(np.abs(raw.astype(np.float64)).max()), 1e-300)
+    values = raw.astype(np.float64) / largest
+    values -= values.mean()
+    spread = float(values.std())
+    # Of a constant image only rounding is left.
+    if spread < 1e-12:
+        return np.zeros(raw.shape), largest, near
+    return values / spread, largest * spread, near
 
 
 def _gain(width: float) -> float:

@@ -22,8 +22,6 @@ MIN_SPREAD = 0.04
 """Relative spread of the intensities of one kind of column that is always allowed for."""
 EDGE_MARGIN = 0.5
 """Nearer to the edge than this many nearest distances, a site says nothing: its spot is cut in two."""
-
-
 MOVED_RMS = 3.0
 MOVED_NEAREST = 0.15
 """A column stands beside its site when it is off by this many rms of the patch and of the nearest distance."""
@@ -98,7 +96,11 @@ def _declared(labels: tuple[str, ...], registration: Registration, dopants: tupl
             f"{sorted(known)}; declare the dopant, or leave the labels out",
             field="atoms.labels",
         )
-    return tuple(known[label] for label in labels)
+    # Sites of one species may lie at different heights: what stands on a site is one of its own alternatives.
+    own = [{o.label: o for o in alternatives(c.occupant, dopants)} for c in registration.lattice.columns]
+    return tuple(
+        own[int(k)].get(label, known[label]) for label, k in zip(labels, registration.sites[:, 2], strict=True)
+    )
 
 
 def _seen(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probescout_theory.describe import Defect
-from probescout_theory.lattices import NEIGHBOR_REACH, Lattice
+from probescout_theory.lattices import BOND_REACH, NEIGHBOR_REACH, Lattice
 from probescout_theory.occupants import Occupant
 from probescout_theory.refusals import Refusal, RefusalReason
 from probescout_theory.register import neighbors
@@ -21,8 +21,9 @@ def build_flake(defect: Defect, lattice: Lattice, *, radius: float = 8.0, vacuum
     """Cut a round flake and end its cut bonds with hydrogen.
 
     Only bonds that the cut severed get hydrogen: the dangling bonds of a vacancy are what is to be simulated. Columns
-    left with one neighbour go, and columns outside with two neighbours inside come in, until there are none: two
-    hydrogens on the way to one removed atom would collide. The columns at the rim are frozen, their hydrogens free.
+    most of whose neighbours are outside go, and columns outside most of whose neighbours are inside come in, until
+    there are none: two hydrogens on the way to one removed atom would collide. The columns at the rim are frozen, their
+    hydrogens free.
 
     Args:
         defect: In the frame of the clean lattice.
@@ -57,7 +58,9 @@ def build_flake(defect: Defect, lattice: Lattice, *, radius: float = 8.0, vacuum
             places.append(here)
             frozen.append(bool(cut))
             for j in cut:
-                hydrogens += _ends(here, xy[j], occupants[j], lattice.hydrogen(symbol), len(occupants[i].species))
+                # Neighbours in the image need not be bonded: they may lie at other heights.
+                bonded = _bonded(here, xy[j], occupants[j], lattice)
+                hydrogens += _ends(here, bonded, lattice.hydrogen(symbol), len(occupants[i].species))
     symbols += ["H"] * len(hydrogens)
     frozen += [False] * len(hydrogens)
     return _boxed(defect, lattice, symbols, np.array(places + hydrogens), np.array(frozen), radius, vacuum)
@@ -80,24 +83,32 @@ def _sheet(defect: Defect, lattice: Lattice, reach: float) -> tuple[FloatArray, 
 
 
 def _rounded(kept: NDArray[np.bool_], around: list[list[int]]) -> NDArray[np.bool_]:
-    """Return which columns (column,) stay, after tips are cut off and bays are filled."""
+    """Return which columns (column,) stay: tips, most of whose neighbours are outside, go; bays are filled.
+
+    No change leaves more cut bonds, so it ends, and a straight edge of any lattice stays as it is.
+    """
     kept = kept.copy()
     while True:
         inside = np.array([sum(bool(kept[j]) for j in near) for near in around])
         degree = np.array([len(near) for near in around])
-        tips = kept & (inside < 2) & (inside < degree)
+        tips = kept & (inside < degree) & ((2 * inside < degree) | (inside < 2))
         if tips.any():
             kept &= ~tips
             continue
-        bays = ~kept & (inside >= 2)
+        bays = ~kept & (inside >= 2) & (2 * inside > degree)
         if not bays.any():
             return kept
         kept |= bays
 
 
-def _ends(here: FloatArray, cut_xy: FloatArray, cut: Occupant, length: float, n_here: int) -> list[FloatArray]:
-    """Return hydrogens (xyz) that end the bonds from one atom to the atoms of a removed column, angstrom."""
+def _bonded(here: FloatArray, cut_xy: FloatArray, cut: Occupant, lattice: Lattice) -> list[FloatArray]:
+    """Return the steps (xyz) from one atom to those atoms of a removed column that it was bonded to, angstrom."""
     steps = [np.array([*cut_xy, z]) - here for z in cut.heights]
+    return [s for s in steps if np.linalg.norm(s) < BOND_REACH * lattice.bond_angstrom]
+
+
+def _ends(here: FloatArray, steps: list[FloatArray], length: float, n_here: int) -> list[FloatArray]:
+    """Return hydrogens (xyz) that end the bonds from one atom to those that were removed, angstrom."""
     if n_here > 1 and len(steps) > 1:
         # Columns of several atoms bond level by level, not across.
         steps = [min(steps, key=lambda s: abs(float(s[2])))]

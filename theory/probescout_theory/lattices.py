@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probescout.core.errors import InvalidInput, Reason
-from probescout_theory.occupants import Occupant
+from probescout_theory.occupants import Occupant, atomic_number
 
 FloatArray = NDArray[np.float64]
 
@@ -21,6 +21,8 @@ NEIGHBOR_REACH = 1.25
 """Columns closer than this many nearest distances are neighbours (second ones lie at 1.41 to 1.73 of them)."""
 BOND_REACH = 1.2
 """Atoms closer than this many bonds in space are bonded (in MoS2, S above S is the next distance, at 1.29)."""
+MOST_CELL = 100.0
+"""Length of a cell vector, angstrom: a longer one was given in another unit."""
 SAME_COLUMN = 0.05
 """Sites whose projections lie closer than this (angstrom) are one column."""
 
@@ -79,8 +81,9 @@ class Lattice:
         """Check the declaration.
 
         Raises:
-            InvalidInput: FIELD_INVALID for an empty basis, fractions outside [0, 1), cell vectors that are parallel
-                or clockwise, a species without its distance to hydrogen, two sites in one place; NON_FINITE.
+            InvalidInput: FIELD_INVALID for an empty basis, fractions outside [0, 1), cell vectors that are parallel,
+                clockwise, longer than 100 angstrom or not the shortest of their lattice, a species without its
+                distance to hydrogen, two atoms nearer than 0.7 angstrom; NON_FINITE.
         """
         numbers = [*self.a_angstrom, *self.b_angstrom, *(d for _, d in self.hydrogen_angstrom)]
         numbers += [n for s in self.sites for n in (s.u, s.v, s.z_angstrom)]
@@ -94,6 +97,11 @@ class Lattice:
             _refuse(
                 self.name, f"has cell vectors {self.matrix.tolist()}; the second must lie counter-clockwise", "cell"
             )
+        a, b = self.matrix
+        if max(np.linalg.norm(a), np.linalg.norm(b)) > MOST_CELL:
+            _refuse(self.name, f"has a cell vector longer than {MOST_CELL:g} angstrom; check the unit", "cell")
+        if abs(a @ b) > (0.5 + 1e-6) * min(a @ a, b @ b):
+            _refuse(self.name, "has a slanted cell; declare the two shortest cell vectors, 60 to 120 degrees", "cell")
         missing = {s.species for s in self.sites} - {name for name, _ in self.hydrogen_angstrom}
         if missing or any(d <= 0 for _, d in self.hydrogen_angstrom):
             _refuse(
@@ -102,7 +110,7 @@ class Lattice:
                 "hydrogen",
             )
         atoms = {(c.u, c.v, z) for c in self.columns for z in c.occupant.heights}
-        if len(atoms) != len(self.sites) or self.neighbor_angstrom < 0.7:
+        if len(atoms) != len(self.sites) or min(self.neighbor_angstrom, self.bond_angstrom) < 0.7:
             _refuse(self.name, "has two atoms in nearly the same place; list each atom of the cell once", "sites")
 
     @cached_property
@@ -155,9 +163,10 @@ class Lattice:
 
     @cached_property
     def bonds(self) -> Mapping[str, int]:
-        """Bonds of each species: atoms within 1.2 smallest distances in space."""
+        """Bonds of each species, on the site where it has fewest: atoms within 1.2 smallest distances in space."""
         reach = BOND_REACH * self.bond_angstrom
-        return {s.species: int((d < reach).sum()) for s, d in zip(self.sites, self._atom_distances(), strict=True)}
+        counts = [(s.species, int((d < reach).sum())) for s, d in zip(self.sites, self._atom_distances(), strict=True)]
+        return {species: min(n for other, n in counts if other == species) for species, _ in counts}
 
     @cached_property
     def species(self) -> tuple[str, ...]:
@@ -207,10 +216,12 @@ def lattice_from_json(declared: Mapping[str, Any]) -> Lattice:
             "hydrogen_angstrom": {species: distance}}.
 
     Raises:
-        InvalidInput: FIELD_INVALID when a field is missing or not what it should be; as Lattice does.
+        InvalidInput: FIELD_INVALID when a field is missing or not what it should be, or a species is no element; as
+            Lattice does.
+        MissingExtra: When ase is not installed.
     """
     try:
-        return Lattice(
+        made = Lattice(
             str(declared["name"]),
             _pair(declared["a_angstrom"]),
             _pair(declared["b_angstrom"]),
@@ -220,13 +231,16 @@ def lattice_from_json(declared: Mapping[str, Any]) -> Lattice:
             ),
             tuple((str(k), float(v)) for k, v in sorted(declared["hydrogen_angstrom"].items())),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InvalidInput(
             Reason.FIELD_INVALID,
             f"the declaration of the lattice cannot be read ({type(error).__name__}: {error}); give name, a_angstrom, "
             "b_angstrom, sites and hydrogen_angstrom",
             field="lattice",
         ) from error
+    for species in made.species:
+        atomic_number(species)
+    return made
 
 
 def _pair(value: Any) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from probescout.core.errors import InvalidInput, Reason
 from probescout_theory.atoms import Atoms, find_atoms
-from probescout_theory.columns import calibrate, place_angstrom
+from probescout_theory.columns import Columns, calibrate, place_angstrom
 from probescout_theory.describe import Defect, Description, defect_at, describe
 from probescout_theory.flake import build_flake
 from probescout_theory.lattices import Lattice
@@ -79,6 +79,38 @@ class Patch:
     atoms: Atoms | None = None
     """Columns from another detector; None: found in the image."""
 
+    def __post_init__(self) -> None:
+        """Check the window.
+
+        Raises:
+            InvalidInput: SHAPE_MISMATCH when the image is not two-dimensional, or the atoms are those of an image of
+                another shape; PARAM_INVALID for a pixel without a size or a place outside the patch.
+        """
+        shape = np.shape(self.image)
+        if len(shape) != 2 or 0 in shape:
+            raise InvalidInput(
+                Reason.SHAPE_MISMATCH, f"the image has shape {shape}; send one channel as (y, x)", field="image.shape"
+            )
+        if self.atoms is not None and self.atoms.shape != shape:
+            raise InvalidInput(
+                Reason.SHAPE_MISMATCH,
+                f"the atoms are those of an image of shape {self.atoms.shape}, and this one has {shape}; give the "
+                "atoms with the shape of the patch",
+                field="atoms",
+            )
+        if not (np.isfinite(self.angstrom_per_pixel) and self.angstrom_per_pixel > 0):
+            raise InvalidInput(
+                Reason.PARAM_INVALID,
+                f"a pixel of {self.angstrom_per_pixel} angstrom is no size; calibrate the frame, then ask again",
+                field="angstrom_per_pixel",
+            )
+        if not all(0.0 <= part <= 1.0 for part in self.place):
+            raise InvalidInput(
+                Reason.PARAM_INVALID,
+                f"the place {self.place} is not in the patch; give (y, x) as fractions of it, from 0 to 1",
+                field="place",
+            )
+
 
 @dataclass(frozen=True)
 class Built:
@@ -100,18 +132,32 @@ def describe_patch(patch: Patch, recipe: Recipe) -> Description | Refusal:
         recipe: Of the campaign.
 
     Raises:
-        InvalidInput: As find_atoms and describe; a patch that is merely no structure is refused, not an error.
+        InvalidInput: As find_atoms and describe, and FIELD_MISSING for atoms that could stand on either of two kinds
+            of site; a patch that is merely no structure is refused, not an error.
         MissingExtra: When scikit-image or ase is not installed.
     """
     atoms = patch.atoms
     if atoms is None:
         atoms = find_atoms(patch.image, recipe.lattice, patch.angstrom_per_pixel, min_confidence=recipe.min_confidence)
     columns = calibrate(atoms, patch.angstrom_per_pixel, min_confidence=recipe.min_confidence)
+    _check_brightness(columns, recipe.lattice)
     start = check_columns(columns, recipe.lattice, _place(patch), recipe.radius_angstrom)
     if isinstance(start, Refusal):
         return start
     registration = register(columns, recipe.lattice, start)
     return check_registered(columns, registration) or describe(columns, registration, recipe.dopants)
+
+
+def _check_brightness(columns: Columns, lattice: Lattice) -> None:
+    """Refuse columns that could stand on either of two kinds of site: a guess would build another specimen."""
+    kinds = {column.occupant.label for column in lattice.columns}
+    if len(kinds) > 1 and columns.labels is None and not np.isfinite(columns.intensity).all():
+        raise InvalidInput(
+            Reason.FIELD_MISSING,
+            f"{lattice.name} has columns of {' and '.join(sorted(kinds))}, which positions alone do not tell apart; "
+            "send the label or the intensity of every atom",
+            field="atoms.labels",
+        )
 
 
 def structure_of(patch: Patch, recipe: Recipe) -> Built | Refusal:
@@ -122,7 +168,8 @@ def structure_of(patch: Patch, recipe: Recipe) -> Built | Refusal:
         recipe: Of the campaign.
 
     Raises:
-        InvalidInput: As find_atoms and describe; a patch that is merely no structure is refused, not an error.
+        InvalidInput: As find_atoms and describe, and FIELD_MISSING for atoms that could stand on either of two kinds
+            of site; a patch that is merely no structure is refused, not an error.
         MissingExtra: When scikit-image or ase is not installed.
     """
     description = describe_patch(patch, recipe)

@@ -22,6 +22,8 @@ ON_SITE = 0.40
 """A column belongs to a site nearer than this many nearest distances."""
 SCALES = np.arange(0.92, 1.0801, 0.01)
 """Scales tried: a calibration off by more is refused, not mended."""
+LEAST_SHOWN = 0.15
+"""Share of the columns that must scatter in step for a wave to be looked for."""
 WIDE_SCALES = np.arange(0.5, 2.001, 0.02)
 """Scales tried to tell a wrong pixel size from missing order."""
 
@@ -100,8 +102,7 @@ def order(columns: Columns, lattice: Lattice, scales: FloatArray = SCALES, radiu
     xy = columns.xy[np.linalg.norm(columns.xy, axis=1) < radius]
     if len(xy) < 6:
         return Order(0.0, 0.0, 1.0)
-    waves = _first_waves(lattice)
-    clean = np.abs(np.exp(2j * np.pi * lattice.fractions @ (lattice.matrix @ waves.T)).mean(axis=0))
+    waves, clean = _first_waves(lattice)
     angles = np.deg2rad(np.arange(0.0, 180.0, 0.5))
     turned = np.stack([waves @ _turn(angle).T for angle in angles])
     phase = 2.0 * np.pi * np.einsum("nx,awx->naw", xy, turned)
@@ -158,12 +159,22 @@ def known_occupants(lattice: Lattice, dopants: tuple[str, ...]) -> tuple[Occupan
     return tuple({o.label: o for o in reversed(every)}.values())
 
 
-def _first_waves(lattice: Lattice) -> FloatArray:
-    """Return the shortest reciprocal vectors (wave, xy), one of each opposite pair, 1 / angstrom."""
-    steps = np.array([p for p in itertools.product(range(-2, 3), repeat=2) if p > (0, 0)], dtype=np.float64)
+def _first_waves(lattice: Lattice) -> tuple[FloatArray, FloatArray]:
+    """Return reciprocal vectors (wave, xy), 1 / angstrom, and how strongly the clean lattice shows each (wave,), 0..1.
+
+    The shortest that the basis does not extinguish, one of each opposite pair, as many as it takes to span the plane.
+    """
+    steps = np.array([p for p in itertools.product(range(-4, 5), repeat=2) if p > (0, 0)], dtype=np.float64)
     waves = steps @ np.linalg.inv(lattice.matrix).T
+    clean = np.abs(np.exp(2j * np.pi * lattice.fractions @ steps.T).mean(axis=0))
+    shown = clean > LEAST_SHOWN
+    waves, clean = waves[shown], clean[shown]
     size = np.linalg.norm(waves, axis=1)
-    return np.asarray(waves[size < 1.05 * size.min()])
+    for limit in np.sort(size):
+        chosen = size < 1.05 * limit
+        if np.linalg.matrix_rank(waves[chosen], tol=1e-6 * limit) == 2:
+            break
+    return waves[chosen], clean[chosen]
 
 
 def _turn(angle: float) -> FloatArray:
@@ -180,14 +191,18 @@ def _seed(columns: Columns, lattice: Lattice, start: Order) -> tuple[FloatArray,
     # A lattice may have two-, three-, four- or sixfold axes, or none of the structure factor's: 30 degrees hold all.
     for angle in start.angle_rad + np.deg2rad(np.arange(0, 360, 30)):
         cell = start.scale * lattice.matrix @ _turn(float(angle)).T
-        for shift in shifts:
-            origin = shift @ cell
-            sites, away = _nearest(xy, cell, origin, lattice)
-            on_site = away < ON_SITE * lattice.neighbor_angstrom
-            score = float(np.maximum(1.0 - (away / (0.5 * lattice.neighbor_angstrom)) ** 2, 0.0).mean())
-            score -= _mismatch(light[on_site], expected[sites[on_site, 2]])
+        # (shift, column, kind of site): how far each column is from the nearest site of each kind.
+        steps = (xy @ np.linalg.inv(cell))[None, :, None] - shifts[:, None, None] - lattice.fractions
+        away = np.linalg.norm((steps - np.round(steps)) @ cell, axis=3)
+        kinds, away = away.argmin(axis=2), away.min(axis=2)
+        scores = np.maximum(1.0 - (away / (0.5 * lattice.neighbor_angstrom)) ** 2, 0.0).mean(axis=1)
+        for s in np.argsort(-scores, kind="stable"):
+            if scores[s] <= best[0]:
+                break
+            on_site = away[s] < ON_SITE * lattice.neighbor_angstrom
+            score = float(scores[s]) - _mismatch(light[on_site], expected[kinds[s, on_site]])
             if score > best[0]:
-                best = (score, cell, origin)
+                best = (score, cell, shifts[s] @ cell)
     return best[1], best[2]
 
 

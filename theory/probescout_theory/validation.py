@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from probescout_theory.columns import Columns
 from probescout_theory.lattices import NEIGHBOR_REACH, Lattice
 from probescout_theory.refusals import Refusal, RefusalReason
-from probescout_theory.register import WIDE_SCALES, Order, Registration, neighbors, order
+from probescout_theory.register import SCALES, WIDE_SCALES, Order, Registration, neighbors, order
 
 FloatArray = NDArray[np.float64]
 
@@ -29,6 +29,8 @@ MIN_COORDINATED = 0.7
 """Share of the columns, away from the edge, that have as many neighbours as their site."""
 MAX_EXTRA_NEIGHBORS = 1
 """Neighbours that a column may have beyond those of its site."""
+MOST_STEPS = 400
+"""Places along an edge of the patch that are looked at for vacuum; a patch that needs more is mostly empty."""
 MAX_EDGE_SHARE = 0.6
 """Of the columns that have unseen neighbours, because the edge is nearer than these would be."""
 
@@ -67,7 +69,9 @@ def check_registered(columns: Columns, registration: Registration) -> Refusal | 
         columns: Of the patch.
         registration: Of these columns.
     """
-    lattice = registration.lattice
+    lattice, scale = registration.lattice, registration.scale
+    if not SCALES[0] <= scale <= SCALES[-1]:
+        return _wrong_scale(lattice, scale)
     share = registration.share_on_site
     if share < MIN_ON_SITE:
         return Refusal(
@@ -104,7 +108,7 @@ def check_registered(columns: Columns, registration: Registration) -> Refusal | 
 
 def _vacuum(columns: Columns, lattice: Lattice) -> Refusal | None:
     reach = 1.2 * float(np.linalg.norm(lattice.matrix, axis=1).max())
-    axes = [np.linspace(-h, h, max(8, int(2 * h / (0.25 * reach)))) for h in columns.half_size]
+    axes = [np.linspace(-h, h, int(np.clip(2 * h / (0.25 * reach), 8, MOST_STEPS))) for h in columns.half_size]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
     empty = 1.0
     if columns.n_columns:
@@ -141,19 +145,24 @@ def _disorder(columns: Columns, lattice: Lattice, start: Order) -> Refusal:
     # A coarse scale is enough in a small circle, and there drift bends little.
     wide = order(columns, lattice, scales, radius=10.0) if len(scales) else start
     if wide.share >= MIN_ORDER:
-        return Refusal(
-            RefusalReason.WRONG_SCALE,
-            f"the columns are those of {lattice.name} stretched {wide.scale:.2f} times, 0.92 to 1.08 is allowed: "
-            "divide the frame's pixel size by that, if its calibration is off, or declare the lattice that is there",
-            wide.scale,
-            1.08,
-        )
+        return _wrong_scale(lattice, wide.scale)
     return Refusal(
         RefusalReason.AMORPHOUS,
         f"the order of {lattice.name} is {start.share:.2f} of that of the clean lattice, at least {MIN_ORDER} is "
         "needed: choose a crystalline place, or declare the lattice that is there",
         start.share,
         MIN_ORDER,
+    )
+
+
+def _wrong_scale(lattice: Lattice, scale: float) -> Refusal:
+    return Refusal(
+        RefusalReason.WRONG_SCALE,
+        f"the columns are those of {lattice.name} stretched {scale:.2f} times, {SCALES[0]:.2f} to {SCALES[-1]:.2f} is "
+        "allowed: divide the frame's pixel size by that, if its calibration is off, or declare the lattice that is "
+        "there",
+        scale,
+        float(SCALES[0] if scale < 1.0 else SCALES[-1]),
     )
 
 
@@ -165,7 +174,7 @@ def _too_close(columns: Columns, lattice: Lattice) -> Refusal | None:
     return Refusal(
         RefusalReason.TOO_CLOSE,
         f"two columns lie {nearest:.2f} angstrom apart, at least {limit:.2f} are needed: one atom was found twice, or "
-        "a second layer lies on this one",
+        "a second layer lies on this one; raise the confidence that is asked for, or choose another place",
         nearest,
         limit,
     )
