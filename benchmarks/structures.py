@@ -16,11 +16,13 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
-from probescout_theory.atoms import find_atoms
+from probescout_theory.atoms import find_atoms, given_atoms
 from probescout_theory.describe import Defect
+from probescout_theory.keys import canonical_key
 from probescout_theory.lattices import GRAPHENE, MOS2, Lattice
 from probescout_theory.patch_to_structure import BUILDERS, Patch, Recipe, structure_of
 from probescout_theory.refusals import Refusal
+from probescout_theory.structure import Structure
 from scipy.spatial import cKDTree
 
 from benchmarks import structure_images as images
@@ -36,6 +38,13 @@ WANTED: dict[str, tuple[dict[str, int], dict[str, int]]] = {
     "mos2_sulfur_vacancy": ({"S2": 1}, {"S": 1}),
 }
 """Sites emptied and columns brought, those aside that only moved."""
+CHANGED: dict[str, dict[str, int]] = {
+    "graphene_vacancy": {"C": -1},
+    "graphene_silicon": {"C": -1, "Si": 1},
+    "graphene_stone_wales": {},
+    "mos2_sulfur_vacancy": {"S": -1},
+}
+"""Atoms that a structure has beyond those of the clean lattice."""
 REFUSALS = ("VACUUM", "AMORPHOUS", "WRONG_SCALE", "BORDER")
 
 
@@ -80,14 +89,42 @@ def defect_is(case: str, defect: Defect) -> bool:
     return emptied - moved == wanted_out - wanted_in and brought - moved == wanted_in - wanted_out
 
 
+def is_right(structure: Structure, case: str, truth: images.Truth, recipe: Recipe) -> bool:
+    """Return whether a structure holds what was drawn.
+
+    A supercell must have the atoms of a clean one but for the defect. A flake must have the bond graph of that which
+    the true columns give, which no noise has touched, and as many atoms as its area holds.
+    """
+    lattice, counts = recipe.lattice, Counter(structure.symbols)
+    if structure.kind == "supercell":
+        n_cells = np.linalg.det(structure.cell[:2, :2]) / np.linalg.det(lattice.matrix)
+        clean = {s: round(n_cells) * sum(site.species == s for site in lattice.sites) for s in lattice.species}
+        return all(counts[s] - clean.get(s, 0) == CHANGED[case].get(s, 0) for s in {*counts, *clean})
+    where = np.clip((truth.columns_px + 0.5) / images.SIDE, 0.0, 1.0)
+    atoms = given_atoms(where, truth.image.shape, labels=truth.labels)
+    ideal = structure_of(Patch(truth.image, images.PIXEL, place_of(truth), atoms), recipe)
+    if isinstance(ideal, Refusal):
+        return False
+    per_area = len(lattice.sites) / np.linalg.det(lattice.matrix)
+    heavy = structure.n_atoms - counts["H"]
+    is_full = abs(heavy / (per_area * np.pi * recipe.radius_angstrom**2) - 1.0) < 0.25
+    return is_full and canonical_key(structure) == canonical_key(ideal.structure)
+
+
+def place_of(truth: images.Truth) -> tuple[float, float]:
+    """Return the place of the defect as fractions (y, x) of the image."""
+    y, x = (np.array(truth.center_px) + 0.5) / images.SIDE
+    return float(y), float(x)
+
+
 def building(truth: images.Truth, case: str, builder: str) -> tuple[bool, str, int]:
     """Return whether the right structure was built, the reason of a refusal, and defects seen where there are none."""
-    place = (np.array(truth.center_px) + 0.5) / images.SIDE
     recipe = Recipe(lattice=lattice_of(case), dopants=("Si",) if "graphene" in case else ("Se",), builder=builder)
-    built = structure_of(Patch(truth.image, images.PIXEL, (float(place[0]), float(place[1]))), recipe)
+    built = structure_of(Patch(truth.image, images.PIXEL, place_of(truth)), recipe)
     if isinstance(built, Refusal):
         return False, built.reason.value, 0
-    return defect_is(case, built.defect), "", built.defect.n_left_out
+    found = defect_is(case, built.defect) and is_right(built.structure, case, truth, recipe)
+    return found, "", built.defect.n_left_out
 
 
 def no_structure(reason: str, counts: float, rng: np.random.Generator) -> Patch:
@@ -111,8 +148,8 @@ def level_figures(case: str, level: str, seeds: range) -> dict[str, Any]:
         truth = images.draw(images.SHEETS[case](), images.NOISE[level], np.random.default_rng(seed))
         rows.append(finding(truth, lattice_of(case)))
         for builder in BUILDERS:
-            is_right, reason, strange = building(truth, case, builder)
-            right[builder] += is_right
+            found, reason, strange = building(truth, case, builder)
+            right[builder] += found
             n_strange.append(strange)
             refused.update([reason] if reason else [])
     errors = np.concatenate([row["errors"] for row in rows])

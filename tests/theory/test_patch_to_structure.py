@@ -1,5 +1,7 @@
 """From simulated patches to the structure that was drawn, and patches that are refused with a reason."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from probescout_theory.atoms import given_atoms
@@ -10,7 +12,7 @@ from probescout_theory.refusals import Refusal, RefusalReason
 from probescout_theory.structure import Structure, check_cell
 
 from benchmarks import structure_images as images
-from benchmarks.structures import REFUSALS, defect_is, lattice_of, no_structure
+from benchmarks.structures import REFUSALS, defect_is, is_right, lattice_of, no_structure
 from probescout.core.errors import InvalidInput
 
 CASES = list(images.SHEETS)
@@ -190,3 +192,19 @@ def test_a_description_names_every_site(draw) -> None:
 def test_a_wrong_recipe_is_an_error(wrong: dict) -> None:
     with pytest.raises(InvalidInput):
         Recipe(lattice=MOS2, **wrong)
+
+
+@pytest.mark.parametrize("builder", ["supercell", "flake"])
+@pytest.mark.parametrize("case", ["graphene_silicon", "mos2_sulfur_vacancy"])
+def test_the_benchmark_looks_at_the_structure(case: str, builder: str, draw) -> None:
+    truth = draw(case, "medium", 12)
+    built = structure_of(patch(truth), recipe(case, builder))
+    assert isinstance(built, Built)
+    one_less = replace(
+        built.structure,
+        symbols=built.structure.symbols[1:],
+        positions=built.structure.positions[1:],
+        is_frozen=built.structure.is_frozen[1:],
+    )
+    assert is_right(built.structure, case, truth, recipe(case, builder))
+    assert not is_right(one_less, case, truth, recipe(case, builder))
