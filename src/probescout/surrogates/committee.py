@@ -17,14 +17,14 @@ from probescout.surrogates.belief import CommitteeBelief, Posterior
 from probescout.surrogates.building import Build
 from probescout.surrogates.features import Features
 from probescout.surrogates.field import Field, nearest
-from probescout.surrogates.learning import Learner
+from probescout.surrogates.informing import Informed
 from probescout.surrogates.noise import Scale
 from probescout.surrogates.scores import Calibration
 
 FloatArray = NDArray[np.float64]
 
 
-class Committee(Learner):
+class Committee(Informed):
     """The model of one campaign on one frame: tell it measurements, ask it for beliefs.
 
     Example:
@@ -58,7 +58,7 @@ class Committee(Learner):
             also: Further candidates (m,) to work out, none of them in `field`.
             has_field: Whether those of `field` are wanted; without them only `also` is seen.
         """
-        return self._view.belief(available, tuple(int(j) for j in pending), also, has_field=has_field)
+        return self._shown.belief(available, tuple(int(j) for j in pending), also, has_field=has_field)
 
     def belief_like(
         self, other: CommitteeBelief, available: NDArray[np.bool_], pending: Sequence[int] = ()
@@ -76,11 +76,11 @@ class Committee(Learner):
 
     def posterior(self) -> Posterior:
         """Return mean and calibrated SD of every candidate; pending points play no part."""
-        return self._view.posterior
+        return self._shown.posterior
 
     def predict(self, index: int) -> tuple[float, float, float]:
         """Return mean, calibrated SD of the target and calibrated SD of the next measured value at a candidate."""
-        return self._view.predict(index)
+        return self._shown.predict(index)
 
     def describe(self, candidates: NDArray[np.intp]) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Return mean, calibrated SD and calibrated predictive SD, in target units, and novelty, all (m,).
@@ -88,7 +88,7 @@ class Committee(Learner):
         Novelty is the share of the prior variance, the constant mean left out, that no measured patch explains: 0 is as
         good as measured, 1 means that nothing like it was measured.
         """
-        return self._view.describe(candidates)
+        return self._shown.describe(candidates)
 
     def nearest_kept(self) -> NDArray[np.intp]:
         """Return where the candidate of `field` that is nearest to each candidate (candidate,) stands in the field."""
@@ -98,16 +98,16 @@ class Committee(Learner):
 
     def calibration(self) -> Calibration:
         """Return how well predictions made before the value was known have covered it lately."""
-        return self._view.calibration
+        return self._shown.calibration
 
     def weights(self) -> dict[str, float]:
         """Return the weight of each member."""
-        view = self._view.assessment
+        view = self._shown.assessment
         return {m.name: float(w) for m, w in zip(view.members, view.weights, strict=True)}
 
     def explain(self, index: int) -> dict[str, Any]:
         """Return why the committee believes what it does at a candidate, JSON values only."""
-        return {**self._view.explain(index), "n_since_fit": self.n_since_fit}
+        return {**self._shown.explain(index), "n_since_fit": self.n_since_fit}
 
     # Snapshots
 
@@ -127,6 +127,7 @@ class Committee(Learner):
             "is_outdated": self.is_outdated,
             "scale_being_built": build.model.scale.to_json() if build is not None and is_begun_again else None,
             **saving.saved(model, self._data, self._scores, self._schedule),
+            **self._informed_state(),
         }
 
     @classmethod
@@ -152,6 +153,7 @@ class Committee(Learner):
         model, data, scores, schedule = saving.read(features, state, committee.members)
         committee._data, committee._scores, committee._schedule = data, scores, schedule
         committee._set_model(model)
+        committee._restore_informed(state)
         if state.get("scale_being_built") is not None:
             scale = Scale.from_json(state["scale_being_built"])
             where = committee._draw(committee.n_observed)

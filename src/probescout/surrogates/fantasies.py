@@ -53,7 +53,7 @@ class Fantasies:
         gp = self.gp
         solved = gp.solved(point)[:, 0]
         left = self.at(point)[:, 0]
-        remaining = gp.kernel.variance - float(solved @ solved) - float(left @ left)
+        remaining = float(gp.kernel.variance_at(point)[0]) - float(solved @ solved) - float(left @ left)
         d = np.sqrt(max(remaining, LEAST_VARIANCE) + noise)
         row = gp.kernel.between(point, gp.field, self.rows.dtype)[0]
         start = 0

@@ -199,6 +199,43 @@ class IncrementalGP:
         for start, block in zip(range(0, self.n, BLOCK_ROWS), self._blocks, strict=True):
             yield block[: min(BLOCK_ROWS, self.n - start)]
 
+    # What further terms of the mean are made of
+
+    @property
+    def innovations(self) -> FloatArray:
+        """Return L^-1 y (n,): the error of each one-step-ahead prediction over its SD."""
+        return self._held("b")
+
+    @property
+    def step_sd(self) -> FloatArray:
+        """Return the SD (n,) of each one-step-ahead prediction, noise included: the diagonal of L."""
+        return np.asarray(1.0 / np.diag(self._linv[: self.n, : self.n]))
+
+    @property
+    def targets(self) -> FloatArray:
+        """Return the standardised values (n,)."""
+        return self._held("y")
+
+    def whitened(self, columns: FloatArray) -> FloatArray:
+        """Return L^-1 times columns (n, column)."""
+        return np.asarray(self._linv[: self.n, : self.n] @ columns)
+
+    def unwhitened(self, columns: FloatArray) -> FloatArray:
+        """Return L'^-1 times columns (n, column)."""
+        return np.asarray(self._linv[: self.n, : self.n].T @ columns)
+
+    def explained(self, whitened: FloatArray) -> FloatArray:
+        """Return V' times whitened columns (n, column) as (point, column): their posterior mean over the field."""
+        found, start = np.zeros((len(self.field), whitened.shape[1])), 0
+        for block in self.row_blocks():
+            found += block.T @ whitened[start : start + len(block)].astype(self._dtype)
+            start += len(block)
+        return found
+
+    def alpha_and_precision(self) -> tuple[FloatArray, FloatArray]:
+        """Return K^-1 y and the diagonal of K^-1, each (n,)."""
+        return self._held("alpha"), self._held("precision")
+
     # Answers
 
     def at_measured(self) -> tuple[FloatArray, FloatArray]:

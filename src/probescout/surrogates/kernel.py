@@ -79,6 +79,10 @@ class Kernel:
         )
         return Points(groups, tuple(np.einsum("dp,dp->p", g, g) for g in groups))
 
+    def variance_at(self, points: Points) -> FloatArray:
+        """Return the prior variance (point,) of points."""
+        return np.full(len(points), self.variance)
+
     def varying(self, a: Points, b: Points, dtype: Any = np.float64) -> NDArray[np.floating]:
         """Return the kernel (a, b) without its constant.
 

@@ -24,15 +24,17 @@ TILE = 65_536
 class View:
     """What the committee believes until its next tell."""
 
-    def __init__(self, model: Model, scores: list[Score]) -> None:
+    def __init__(self, model: Model, scores: list[Score], reported: list[Score] | None = None) -> None:
         """Keep what to look at.
 
         Args:
             model: The members; not told anything while this view is used.
-            scores: One per measurement.
+            scores: Of the members alone, one per measurement.
+            reported: Of what was reported, one per measurement; None: the same.
         """
         self._model = model
         self._scores = scores
+        self._reported = scores if reported is None else reported
         self._pending: tuple[int, ...] = ()
         self._fantasies: tuple[Fantasies, ...] = ()
 
@@ -54,7 +56,7 @@ class View:
         """How well the latest predictions covered what was then measured."""
         mean = self.assessment.weights @ np.stack([gp.mean for gp in self._model.gps])
         return calibration_of(
-            self._scores, self._model.scale.restored(mean), is_deep_alarmed=self.assessment.is_deep_alarmed
+            self._reported, self._model.scale.restored(mean), is_deep_alarmed=self.assessment.is_deep_alarmed
         )
 
     @cached_property

@@ -1,0 +1,105 @@
+"""Whether theory has earned a say: what it would have predicted, one measurement ahead, against the plain model.
+
+With L the Cholesky factor of a member, L^-1 y are the errors of its one-step-ahead predictions over their SD, and what
+theory makes of them is a regression of these on L^-1 t(X), one row after the other (Dawid 1984, prequential analysis).
+
+Theory has no weight until it beats the plain model by so much that, were it useless, it would ever do so in one
+campaign of 20 at most: the ratio of the two densities is then a martingale from 1 (Ville's inequality). From then on
+its weight is that of a stack of the two (Yao et al. 2018), with pseudo-counts for the plain model. In the spirit of
+Mikkola et al. 2023, "Multi-fidelity Bayesian optimization with unreliable information sources".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from probescout.surrogates.incremental import IncrementalGP
+from probescout.surrogates.prior.informed import SCALE_COUNTS, SLOPE_VARIANCE
+from probescout.surrogates.weights import LOG_2PI
+
+FloatArray = NDArray[np.float64]
+
+ENTRY = float(np.log(20.0))
+"""Nats by which theory must beat the plain model before it has any weight."""
+WINDOW = 60
+"""Only so many latest predictions count for the weight: a theory that holds in one region must be able to lose it."""
+DOUBT = 4.0
+"""Pseudo-counts in favour of the plain model."""
+LEAST_WEIGHT = 0.05
+"""A smaller weight only costs time."""
+MOST_GAIN = 3.0
+"""Nats that one prediction may count: a single lucky value proves little."""
+N_ITERATIONS = 60
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the measurements say about theory."""
+
+    weight: float
+    """Share of the informed model, 0 to 1."""
+    skill: float
+    """Mean gain in log density of a one-step-ahead prediction, nats, over those that count; 0 for none."""
+    total: float
+    """The same summed over all measurements: what entry is decided on."""
+    n: int
+    """Measurements that count."""
+
+
+UNHEARD = Verdict(0.0, 0.0, 0.0, 0)
+
+
+def judge(gps: Sequence[IncrementalGP], weights: FloatArray, measured: FloatArray) -> Verdict:
+    """Weigh theory.
+
+    Args:
+        gps: The members.
+        weights: (member,) of the plain model.
+        measured: Theory (n, engine) where the measurements were made, in SD of the simulated values.
+    """
+    if not gps[0].n:
+        return UNHEARD
+    plain, informed = zip(*(_densities(gp, measured) for gp in gps), strict=True)
+    share = np.asarray(weights)[:, None]
+    gain = logsumexp(informed, axis=0, b=share) - logsumexp(plain, axis=0, b=share)
+    return weigh(np.asarray(gain))
+
+
+def weigh(gain: FloatArray) -> Verdict:
+    """Return the verdict on gains in log density (n,), in the order of the measurements."""
+    gain = np.clip(gain, -MOST_GAIN, MOST_GAIN)
+    total, latest = float(gain.sum()), gain[-WINDOW:]
+    n = len(latest)
+    skill = float(latest.mean()) if n else 0.0
+    if total < ENTRY or skill <= 0.0:
+        return Verdict(0.0, skill, total, n)
+    weight, ratio = 0.5, np.exp(latest)
+    for _ in range(N_ITERATIONS):
+        weight = float((weight * ratio / (1.0 - weight + weight * ratio)).sum()) / (n + DOUBT)
+    return Verdict(weight if weight >= LEAST_WEIGHT else 0.0, skill, total, n)
+
+
+def _densities(gp: IncrementalGP, measured: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the log densities (n,) that one member gave each value before it was known, without theory and with it."""
+    error, sd = gp.innovations, gp.step_sd
+    known = gp.whitened(measured)
+    # What was known before each: sums over the rows above it.
+    squares = _before(known[:, :, None] * known[:, None, :])
+    covariance = np.linalg.inv(squares + np.eye(known.shape[1]) / SLOPE_VARIANCE)
+    slope = np.einsum("nij,nj->ni", covariance, _before(known * error[:, None]))
+    spread = 1.0 + np.einsum("ni,nij,nj->n", known, covariance, known)
+    miss = (error - np.einsum("ni,ni->n", known, slope)) ** 2 / spread
+    scale = (SCALE_COUNTS + _before(miss)) / (SCALE_COUNTS + _before(error**2))
+    volume = np.log(sd) + 0.5 * LOG_2PI
+    informed = -0.5 * (miss / scale + np.log(scale * spread)) - volume
+    return -0.5 * error**2 - volume, informed
+
+
+def _before(rows: FloatArray) -> FloatArray:
+    """Return the sum of all rows above each one, along the first axis."""
+    return np.asarray(np.cumsum(rows, axis=0) - rows)

@@ -1,0 +1,154 @@
+"""One state of the data, looked at with theory: members twice, once as they are and once informed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probescout.surrogates.assessment import Assessment
+from probescout.surrogates.field import Field
+from probescout.surrogates.interval import variance_factor
+from probescout.surrogates.kernel import Points
+from probescout.surrogates.model import Model
+from probescout.surrogates.prior.gate import Verdict, judge
+from probescout.surrogates.prior.informed import InformedGP
+from probescout.surrogates.prior.theory import Theory
+from probescout.surrogates.scores import Score
+from probescout.surrogates.view import View
+from probescout.surrogates.weights import point_weights
+
+FloatArray = NDArray[np.float64]
+Index = NDArray[np.intp]
+SUFFIX = "+theory"
+"""Of the name of an informed member."""
+
+
+class Columns:
+    """Theory at the candidates that are looked at all the time: it changes only with the evidence."""
+
+    def __init__(self, theory: Theory, field: Field) -> None:
+        """Look at a field once."""
+        self.theory = theory
+        self.over = field
+        self.field, self.doubt = theory.at(field.candidates)
+        """Mean and variance (point, engine) over the field, in SD of the simulated values."""
+        self._rows: dict[int, FloatArray] = {}
+
+    def measured(self, candidates: Index) -> FloatArray:
+        """Return the mean (n, engine) where measurements were made; each candidate is worked out once."""
+        new = [c for c in dict.fromkeys(candidates.tolist()) if c not in self._rows]
+        if new:
+            self._rows.update(zip(new, self.theory.at(np.array(new))[0], strict=True))
+        return np.array([self._rows[c] for c in candidates.tolist()]).reshape(len(candidates), -1)
+
+
+class InformedModel(Model):
+    """A model whose second half of members is the first half, informed; learns nothing itself."""
+
+    theory: Theory
+    n_plain: int
+    informed: tuple[InformedGP, ...]
+    """The second half."""
+
+    @classmethod
+    def of(cls, plain: Model, columns: Columns) -> InformedModel:
+        """Inform every member of a model, which must not be told anything while this is used."""
+        found = cls(**{f.name: getattr(plain, f.name) for f in fields(Model)})
+        measured = columns.measured(plain.measured)
+        found.theory, found.n_plain = columns.theory, len(plain.gps)
+        found.informed = tuple(InformedGP(gp, columns.field, columns.doubt, measured) for gp in plain.gps)
+        found.gps = (*plain.gps, *cast("Iterable[Any]", found.informed))
+        found.members = (*plain.members, *(replace(m, name=m.name + SUFFIX) for m in plain.members))
+        return found
+
+    def points(self, k: int, candidates: Index) -> Points:
+        """Return candidates (m,) as member k sees them."""
+        own = k % self.n_plain
+        plain = self.gps[own].kernel.points(self.rows(self.members[own], candidates))
+        return plain if k == own else self.informed[own].points(plain, *self.theory.at(candidates))
+
+
+class InformedView(View):
+    """What the committee believes once theory has a say."""
+
+    def __init__(self, plain: View, model: Model, reported: list[Score], columns: Columns, verdict: Verdict) -> None:
+        """Keep what to look at.
+
+        Args:
+            plain: The same without theory.
+            model: The plain model.
+            reported: Scores of what was reported, one per measurement.
+            columns: Theory.
+            verdict: What it has earned.
+        """
+        self.model = InformedModel.of(model, columns)
+        super().__init__(self.model, reported)
+        self._plain = plain
+        self._verdict = verdict
+
+    @cached_property
+    def assessment(self) -> Assessment:
+        """Weights and corrections, of the informed members by their own left-out errors."""
+        plain, model, share = self._plain.assessment, self.model, self._verdict.weight
+        informed = model.informed
+        loo = [gp.leave_one_out() for gp in informed]
+        is_trusted = model.extra == 0.0
+        centre = np.mean([m for m, _ in loo], axis=0)
+        omega = point_weights(np.mean([gp.mean for gp in informed], axis=0), centre, is_trusted)
+        factors = [
+            variance_factor(mean, (model.y - mean) ** 2 / var, omega, float(gp.mean.min()), float(gp.mean.max()))
+            for gp, (mean, var) in zip(informed, loo, strict=True)
+        ]
+        return Assessment(
+            model.members,
+            model.gps,
+            np.concatenate([(1.0 - share) * plain.weights, share * plain.weights]),
+            (*plain.factors, *factors),
+            plain.quantile,
+            plain.is_deep_alarmed,
+        )
+
+    def explain(self, index: int) -> dict[str, Any]:
+        """Return why a candidate is believed to be as it is, JSON values only; "theory" says what that adds."""
+        return {**super().explain(index), "theory": self._told(index)}
+
+    def _told(self, index: int) -> list[dict[str, Any]]:
+        model = self.model
+        mean, var = model.theory.at(np.array([index]))
+        found = []
+        for j, engine in enumerate(model.theory.engines):
+            emulator = model.theory.emulator(engine)
+            found.append(
+                {
+                    "engine": engine,
+                    "value": emulator.mean + emulator.sd * float(mean[0, j]),
+                    "std": emulator.sd * float(np.sqrt(var[0, j])),
+                    **slope_of(model, self._plain.assessment.weights, j),
+                }
+            )
+        return found
+
+
+def slope_of(model: InformedModel, weights: FloatArray, j: int) -> dict[str, float]:
+    """Return "slope" and "slope_std" of engine j, in target units per unit of its quantity.
+
+    Args:
+        model: Informed.
+        weights: (member,) of the plain members.
+        j: Which engine.
+    """
+    informed = model.informed
+    unit = model.scale.target_sd / model.theory.emulator(model.theory.engines[j]).sd
+    mean = float(weights @ np.array([gp.slope[j] for gp in informed]))
+    spread = np.array([gp.slope_sd[j] ** 2 + (gp.slope[j] - mean) ** 2 for gp in informed])
+    return {"slope": unit * mean, "slope_std": abs(unit) * float(np.sqrt(weights @ spread))}
+
+
+def verdict_on(plain: View, model: Model, columns: Columns) -> Verdict:
+    """Return what theory has earned with a model."""
+    return judge(model.gps, plain.assessment.weights, columns.measured(model.measured))
