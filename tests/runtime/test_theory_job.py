@@ -103,9 +103,11 @@ def run(message: dict[str, Any], *, memory_bytes: int = 1 << 30, cpu_s: int = 60
 # ---------------------------------------------------------------- the process
 
 
-def test_the_lines_of_a_good_job() -> None:
+def test_the_lines_of_a_good_job(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     process = subprocess.Popen(
-        [sys.executable, "-m", "probescout.runtime.theory_job", str(1 << 30), "60"],
+        [sys.executable, "-m", "probescout.runtime.theory_job", str(1 << 30), "60", str(scratch)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -114,7 +116,7 @@ def test_the_lines_of_a_good_job() -> None:
         process.stdin.write(pack(job()))
         process.stdin.flush()
         first, progress, result, end = [json.loads(line) for line in process.stdout]
-    assert process.returncode == 0
+    assert process.returncode == 0 and not scratch.exists()
     assert first["pid"] > 0 and progress == {"progress": [0.5, "about to behave"]}
     read = read_result(result["result"])
     assert read.quantities == (ENERGY,) and read.wall_s > 0.0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import doctest
 import os
+import re
 import signal
 import sys
 import time
@@ -15,7 +17,9 @@ import pytest
 
 from probescout.core.errors import InvalidInput, Reason
 from probescout.core.theory import Desk, Executor, Failure, JobOrder, JobResult, JobState, TheoryPatch
+from probescout.runtime import theory_cache, theory_local
 from probescout.runtime.theory_local import MIN_MEMORY_BYTES, LocalExecutor
+from probescout.testing import recording_desk
 from probescout.testing.bad_engines import ENERGY, ENGINES, GATED, MISBEHAVING
 from probescout.testing.executor import ExecutorConformance, Lookout, Stage
 
@@ -66,12 +70,15 @@ class TestLocalExecutor(ExecutorConformance):
         async def scene(stage: Stage) -> None:
             name = stage.submit_gated()
             first = await stage.lookout.next()
+            scratch = Path(f"/proc/{first.pid}/cwd").resolve()
+            assert scratch.name.startswith("probescout-job-") and scratch.exists()
             os.kill(first.parent, signal.SIGKILL)
             await first.gone()
             (await stage.lookout.next()).release(2.0)
             assert (await stage.desk.end_of(name)).state is JobState.SUCCEEDED
             [requeued] = [e for e in stage.desk.record if e.kind == "requeued"]
             assert requeued.result is not None and requeued.result.failure is Failure.CRASHED
+            assert not scratch.exists()
             assert "keeper" in requeued.result.message and "SIGKILL" in requeued.result.message
 
         self.play(scene)
@@ -85,21 +92,6 @@ class TestLocalExecutor(ExecutorConformance):
             os.kill(guest.parent, signal.SIGSTOP)
             await stage.executor.stop()
             await guest.gone()
-
-        self.play(scene)
-
-    def test_a_result_waits_for_a_desk_that_is_away(self) -> None:
-        async def scene(stage: Stage) -> None:
-            name = stage.submit_gated()
-            guest = await stage.lookout.next()
-            stage.line.is_cut = True
-            guest.release(3.0)
-            await guest.gone()
-            await stage.line.refusals(3)
-            stage.restart(is_forgetful=False)
-            stage.line.is_cut = False
-            assert [q.value for q in (await stage.desk.end_of(name)).quantities] == [3.0]
-            assert stage.desk.of(name) == ["submitted", "leased", "ended"]
 
         self.play(scene)
 
@@ -217,3 +209,22 @@ def test_what_cannot_work_is_refused(wrong: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         LocalExecutor(desk, **{"engines": ["xtb"], **wrong})
     assert (caught.value.reason, caught.value.field) == (Reason.FIELD_INVALID, field)
+
+
+def test_the_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
+    for module in (theory_local, theory_cache, recording_desk):
+        found = doctest.testmod(module)
+        assert found.attempted > 0 and found.failed == 0, module.__name__
+    page = Path(__file__).resolve().parents[2] / "docs" / "theory-executors.md"
+    blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {"__name__": "page"}
+    for block in blocks:
+        exec(compile(block, str(page), "exec"), names)
+    assert capsys.readouterr().out == f"{(ENERGY,)}\n"
+    assert isinstance(names["TestMine"]().make_executor(recording_desk.RecordingDesk()), LocalExecutor)
+
+
+def test_every_failure_has_its_row() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "theory-executors.md"
+    rows = re.findall(r"^\| `(\w+)` \| .{10,} \| .{5,} \|$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(rows) >= {failure.value for failure in Failure}

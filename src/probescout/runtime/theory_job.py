@@ -1,9 +1,9 @@
-"""Main of a simulation: `python -m probescout.runtime.theory_job MEMORY_BYTES CPU_S`.
+"""Main of a simulation: `python -m probescout.runtime.theory_job MEMORY_BYTES CPU_S SCRATCH`.
 
-It takes a job on stdin and writes lines to stdout. There are two processes: the keeper (this one, no NumPy) forks the
-one that runs the engine, passes its lines on, keeps the tail of what it prints, and when it ends kills and reaps
-whatever it left behind, however deep, before it says so. When stdin is closed, which the death of the executor does
-too, the keeper ends everything at once.
+It takes a job on stdin, writes lines to stdout, and works in the directory SCRATCH, which it deletes at the end. There
+are two processes: the keeper (this one, no NumPy) forks the one that runs the engine, passes its lines on, keeps the
+tail of what it prints, and when it ends kills and reaps whatever it left behind, however deep, before it says so. When
+stdin is closed, which the death of the executor does too, the keeper ends everything at once.
 
 The lines are JSON objects: `{"pid": n}` first, `{"progress": [share, message]}` any number of times,
 `{"result": {...}}` at most once, and `{"end": {...}}` last, which the keeper alone writes.
@@ -223,7 +223,7 @@ def _run(keeper: int, lines: int, log: int, scratch: str, memory_bytes: int, cpu
         os._exit(code)
 
 
-def main(memory_bytes: int, cpu_s: int) -> None:
+def main(memory_bytes: int, cpu_s: int, scratch: str) -> None:
     """Run the job on stdin."""
     os.nice(NICENESS)
     if sys.platform == "linux":
@@ -234,7 +234,6 @@ def main(memory_bytes: int, cpu_s: int) -> None:
     os.set_blocking(wake_end, False)
     signal.set_wakeup_fd(wake_end, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    scratch = tempfile.mkdtemp(prefix="probescout-job-")
     try:
         me, pid = os.getpid(), os.fork()
         if pid == 0:
@@ -254,4 +253,4 @@ def main(memory_bytes: int, cpu_s: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -32,7 +32,7 @@ class LocalExecutor:
 
     Example:
         >>> import asyncio
-        >>> from probescout.testing.bad_engines import GATED, MISBEHAVING
+        >>> from probescout.testing.bad_engines import MISBEHAVING
         >>> from probescout.testing.recording_desk import RecordingDesk
         >>> async def work():
         ...     desk = RecordingDesk()

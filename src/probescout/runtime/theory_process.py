@@ -6,8 +6,10 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,11 +44,12 @@ class JobProcess:
     Its lines are read as they come; the last progress is in `share` and `doing`.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        """Wrap a process that `start` made."""
+    def __init__(self, process: asyncio.subprocess.Process, scratch: str) -> None:
+        """Wrap a process that `start` made, and the directory that it works in."""
         self.share = 0.0
         self.doing = ""
         self._process = process
+        self._scratch = scratch
         self._job_pid: int | None = None
         self._result: Any = None
         self._end: Mapping[str, Any] | None = None
@@ -62,20 +65,22 @@ class JobProcess:
             OSError: The system makes no more processes.
         """
         frame = await asyncio.to_thread(pack, job)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "probescout.runtime.theory_job",
-            str(limits.memory_bytes),
-            str(limits.cpu_s),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=2 * MAX_LINE_BYTES,
-            env={**os.environ, **ONE_THREAD},
-            # Ctrl-C in the terminal goes to the whole group; only the executor decides when jobs end.
-            start_new_session=True,
-        )
-        started = cls(process)
+        scratch = tempfile.mkdtemp(prefix="probescout-job-")
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "probescout.runtime.theory_job"),
+                *(str(limits.memory_bytes), str(limits.cpu_s), scratch),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                limit=2 * MAX_LINE_BYTES,
+                env={**os.environ, **ONE_THREAD},
+                # Ctrl-C in the terminal goes to the whole group; only the executor decides when jobs end.
+                start_new_session=True,
+            )
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
+        started = cls(process, scratch)
         assert process.stdin is not None
         process.stdin.write(frame)
         return started
@@ -97,6 +102,8 @@ class JobProcess:
             self._kill()
         await self._process.wait()
         await asyncio.wait([self._listener])
+        if self._end is None:
+            await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
 
     def _hang_up(self) -> None:
         """Close the input, also with a job in it that was not read; the keeper then ends everything and its output."""

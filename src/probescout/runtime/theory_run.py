@@ -37,14 +37,14 @@ def run_job(source: int, lines: int) -> None:
     """Run the job that stands on a descriptor and write what becomes of it to another."""
     faulthandler.enable()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
-    me, begin, before = os.getpid(), time.monotonic(), _core_s()
+    me, begin = os.getpid(), time.monotonic()
     message = _read(source)
     os.dup2(os.open(os.devnull, os.O_RDONLY), source)
     result = outcome(message, Progress(lines))
     if os.getpid() != me:
         # A process that the engine forked has come back out of it; the job has one result, and it is not this one's.
         os._exit(1)
-    spent = replace(result, core_hours=(_core_s() - before) / 3600.0, wall_s=time.monotonic() - begin)
+    spent = replace(result, core_hours=_core_s() / 3600.0, wall_s=time.monotonic() - begin)
     write_all(lines, _line({"result": to_json(spent)}))
 
 
@@ -235,7 +235,7 @@ def _exactly(source: int, count: int) -> bytes:
 
 
 def _core_s() -> float:
-    """Return the processor seconds of this process and of those that it has waited for."""
+    """Return the processor seconds of this process, its start included, and of those that it has waited for."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
