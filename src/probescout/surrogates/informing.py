@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from probescout.surrogates.learning import Learner
 from probescout.surrogates.measurements import checked
@@ -15,6 +16,8 @@ from probescout.surrogates.prior.theory import Result, Theory
 from probescout.surrogates.prior.view import Columns, InformedModel, InformedView, slope_of, verdict_on
 from probescout.surrogates.scores import NO_SCORE, Observation, Score, carry_over
 from probescout.surrogates.view import View
+
+FloatArray = NDArray[np.float64]
 
 
 class Informed(Learner):
@@ -55,6 +58,14 @@ class Informed(Learner):
     def verdict(self) -> Verdict:
         """Return what theory has earned."""
         return self._look()[1]
+
+    def slopes(self) -> FloatArray:
+        """Return the mean slope (engine,) of theory, in SD of the target per SD of the simulated values."""
+        view, _ = self._look()
+        if not isinstance(view, InformedView):
+            return np.zeros(len(self._theory.engines) if self._theory is not None else 0)
+        weights = self._view.assessment.weights
+        return np.asarray(weights @ np.array([gp.slope for gp in view.model.informed]))
 
     def theory_report(self) -> dict[str, Any] | None:
         """Return weight, skill and slopes of theory, JSON values only; None without evidence."""

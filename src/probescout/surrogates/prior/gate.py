@@ -3,10 +3,11 @@
 With L the Cholesky factor of a member, L^-1 y are the errors of its one-step-ahead predictions over their SD, and what
 theory makes of them is a regression of these on L^-1 t(X), one row after the other (Dawid 1984, prequential analysis).
 
-Theory has no weight until it beats the plain model by so much that, were it useless, it would ever do so in one
-campaign of 20 at most: the ratio of the two densities is then a martingale from 1 (Ville's inequality). From then on
-its weight is that of a stack of the two (Yao et al. 2018), with pseudo-counts for the plain model. In the spirit of
-Mikkola et al. 2023, "Multi-fidelity Bayesian optimization with unreliable information sources".
+Theory has no weight until it beats the plain model by a factor of e; were it useless, it would ever do so in one
+campaign of e at most, for the ratio of the two densities is then a martingale from 1 (Ville's inequality), and it
+would do so with a slope near zero. From then on its weight is its posterior probability, with prior odds of e to one
+against it, over all measurements or over the latest, whichever is worse. In the spirit of Mikkola et al. 2023,
+"Multi-fidelity Bayesian optimization with unreliable information sources".
 """
 
 from __future__ import annotations
@@ -24,17 +25,14 @@ from probescout.surrogates.weights import LOG_2PI
 
 FloatArray = NDArray[np.float64]
 
-ENTRY = float(np.log(20.0))
+ENTRY = 1.0
 """Nats by which theory must beat the plain model before it has any weight."""
 WINDOW = 60
 """Only so many latest predictions count for the weight: a theory that holds in one region must be able to lose it."""
-DOUBT = 4.0
-"""Pseudo-counts in favour of the plain model."""
-LEAST_WEIGHT = 0.05
-"""A smaller weight only costs time."""
+DOUBT = 1.0
+"""Prior log odds in favour of the plain model."""
 MOST_GAIN = 3.0
 """Nats that one prediction may count: a single lucky value proves little."""
-N_ITERATIONS = 60
 
 
 @dataclass(frozen=True)
@@ -76,12 +74,10 @@ def weigh(gain: FloatArray) -> Verdict:
     total, latest = float(gain.sum()), gain[-WINDOW:]
     n = len(latest)
     skill = float(latest.mean()) if n else 0.0
-    if total < ENTRY or skill <= 0.0:
+    recent = float(latest.sum())
+    if min(total, recent) <= ENTRY:
         return Verdict(0.0, skill, total, n)
-    weight, ratio = 0.5, np.exp(latest)
-    for _ in range(N_ITERATIONS):
-        weight = float((weight * ratio / (1.0 - weight + weight * ratio)).sum()) / (n + DOUBT)
-    return Verdict(weight if weight >= LEAST_WEIGHT else 0.0, skill, total, n)
+    return Verdict(1.0 / (1.0 + float(np.exp(DOUBT - min(total, recent)))), skill, total, n)
 
 
 def _densities(gp: IncrementalGP, measured: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -40,11 +40,20 @@ class Columns:
         self._rows: dict[int, FloatArray] = {}
 
     def measured(self, candidates: Index) -> FloatArray:
-        """Return the mean (n, engine) where measurements were made; each candidate is worked out once."""
-        new = [c for c in dict.fromkeys(candidates.tolist()) if c not in self._rows]
-        if new:
-            self._rows.update(zip(new, self.theory.at(np.array(new))[0], strict=True))
-        return np.array([self._rows[c] for c in candidates.tolist()]).reshape(len(candidates), -1)
+        """Return the mean (n, engine) where measurements were made; each candidate is worked out once.
+
+        Those of the field are taken from there, the others worked out alone: the bits must not depend on what was
+        measured together with them, or a restart would not go on as before.
+        """
+        places = self.over.places(candidates)
+        found = np.empty((len(candidates), self.field.shape[1]))
+        found[places >= 0] = self.field[places[places >= 0]]
+        for i in np.flatnonzero(places < 0):
+            c = int(candidates[i])
+            if c not in self._rows:
+                self._rows[c] = self.theory.at(np.array([c]))[0][0]
+            found[i] = self._rows[c]
+        return found
 
 
 class InformedModel(Model):
