@@ -24,13 +24,13 @@ def value(candidate: int) -> float:
     return float(np.sin(7 * y + 2) * np.cos(5 * x))
 
 
-def load(lab: Any, taught: list[list[float]], **spec: Any) -> tuple[Brain, dict[str, Any]]:
+def load(lab: Any, taught: list[list[float]], evidence: Any = (), **spec: Any) -> tuple[Brain, dict[str, Any]]:
     y, x = np.mgrid[0:SIZE, 0:SIZE] / SIZE
     brain = Brain()
     fields = {"scalarizer": PluginSpec("given"), "policy": PluginSpec("ucb", {"beta": 0.5}), **spec}
     message = {
         "op": "load", "image": np.sin(7 * y + 2) * np.cos(5 * x), "taught": taught, "snapshot": None,
-        "hyperparameters": {}, "spec": to_json(lab.spec(**fields)),
+        "hyperparameters": {}, "spec": to_json(lab.spec(**fields)), "evidence": evidence,
     }  # fmt: skip
     return brain, brain.handle(message)
 
@@ -224,3 +224,51 @@ def test_ties_are_broken_evenly_and_spares_keep_apart() -> None:
     gaps = [np.linalg.norm(positions[a] - positions[b]) for i, a in enumerate(spares) for b in spares[:i]]
     assert min(gaps) > SPARE_GAP and scores[spares[0]] == scores[free].max()
     assert spares_of(np.full(3, -np.inf), np.ones(3, dtype=bool), positions[:3]) == []
+
+
+# ---------------------------------------------------------------- evidence
+
+EVIDENCE = [[c, 5.0 - 2.0 * value(c), "xtb:formation_energy"] for c in range(0, SIZE * SIZE, 3)]
+
+
+def maps(brain: Any) -> Any:
+    return brain.handle({"op": "maps", **PLAN})["maps"]
+
+
+@pytest.mark.parametrize("is_minimizing", [False, True])
+def test_evidence_informs_and_is_told_in_the_units_of_the_target(lab: Any, is_minimizing: bool) -> None:
+    brain, news = load(lab, ROWS, is_minimizing=is_minimizing)
+    assert "theory" not in news
+    told = brain.handle({"op": "inform", "evidence": EVIDENCE})["theory"]
+    assert told["n_results"] == len(EVIDENCE) and told["weight"] > 0.0
+    [engine] = told["engines"]
+    assert engine["engine"] == "xtb:formation_energy" and engine["slope"] < 0.0
+    explained = brain.handle({"op": "explain", "candidate": 7, **PLAN})
+    assert explained["explain"]["theory"][0]["slope"] == pytest.approx(engine["slope"])
+
+
+def test_evidence_taken_back_leaves_the_maps_as_they_were(lab: Any) -> None:
+    brain, _ = load(lab, ROWS)
+    before = maps(brain)
+    brain.handle({"op": "inform", "evidence": EVIDENCE})
+    assert not np.array_equal(maps(brain)["std"], before["std"])
+    assert "theory" not in brain.handle({"op": "inform", "evidence": []})
+    for name, values in maps(brain).items():
+        np.testing.assert_array_equal(values, before[name], err_msg=name)
+
+
+def test_a_brain_loaded_with_evidence_knows_what_one_knows_that_was_told_later(lab: Any) -> None:
+    brain, _ = load(lab, ROWS)
+    brain.handle({"op": "inform", "evidence": EVIDENCE})
+    again, news = load(lab, ROWS, evidence=EVIDENCE)
+    assert news["theory"]["weight"] > 0.0
+    for name, values in maps(again).items():
+        np.testing.assert_array_equal(values, maps(brain)[name], err_msg=name)
+
+
+def test_bad_evidence_is_refused_and_the_model_answers_on(lab: Any) -> None:
+    brain, _ = load(lab, ROWS)
+    before = maps(brain)
+    with pytest.raises(InvalidInput):
+        brain.handle({"op": "inform", "evidence": [[SIZE * SIZE, 1.0, "xtb:formation_energy"]]})
+    np.testing.assert_array_equal(maps(brain)["mean"], before["mean"])

@@ -21,13 +21,14 @@ from probescout.core.ports import Planner, Scalarizer
 from probescout.core.regions import allowed
 from probescout.core.specs import CampaignSpec, CandidateKind
 from probescout.runtime.further import Further, is_of, restore, take_fitted
-from probescout.runtime.inspecting import explained, maps
+from probescout.runtime.inspecting import explained, maps, theory_told
 from probescout.runtime.plugins import build, describe
 from probescout.runtime.proposing import Scene, propose
 from probescout.runtime.scalarizing import scalarize
 from probescout.runtime.validating import build_scalarizer, validated
 from probescout.surrogates.committee import Committee
 from probescout.surrogates.features import Features, compute_features, features_of_patches
+from probescout.surrogates.prior.theory import Result
 
 Message = Mapping[str, Any]
 _log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Brain:
         self._fresh: dict[str, list[float]] = {}
         """Rows learnt since the last rebuilding, by observation."""
         self._further = Further(())
+        self._evidence: tuple[Result, ...] = ()
         self._ops: dict[str, Callable[[Message], dict[str, Any]]] = {
             "validate": validated,
             "plugins": lambda _: {"plugins": describe()},
@@ -68,6 +70,7 @@ class Brain:
             "suggest": self._suggest,
             "step": self._step,
             "relearn": self._relearn,
+            "inform": self._inform,
             "explain": self._explain,
             "maps": self._maps,
             "fit_request": self._fit_request,
@@ -120,6 +123,7 @@ class Brain:
             self._allowed = allowed(spec.limits, self._mask, self._positions)
         if is_other_model and self._features is not None:
             self._committee = self._new_committee(self._features)
+            self._committee.inform(self._evidence)
             self._rebuild(self._taught)
         elif self._committee is not None:
             self._committee.allow(self._allowed)
@@ -162,6 +166,7 @@ class Brain:
             self._rebuild(rows)
             if message.get("hyperparameters"):
                 take_fitted(self._committee, message["hyperparameters"])
+        self._inform(message)
         self._further.load(
             self._features,
             self._new_committee,
@@ -210,6 +215,12 @@ class Brain:
             except InvalidInput as error:
                 score = {**score, "error": f"the model refused the value: {error.message}"}
         return {"score": score, **self._news()}
+
+    def _inform(self, message: Message) -> dict[str, Any]:
+        """Take over all evidence about the first target: rows (candidate, value, engine) in the order applied."""
+        self._evidence = tuple(Result(int(c), float(v), str(e)) for c, v, e in message.get("evidence", ()))
+        self._model.inform(self._evidence)
+        return self._news()
 
     def _relearn(self, message: Message) -> dict[str, Any]:
         # Scores on their way into the journal are learnt already and must not be forgotten with the old targets.
@@ -308,6 +319,7 @@ class Brain:
             "is_building": self._building is not None,
             "is_outdated": self._committee.is_outdated,
             "calibration": {f.name: getattr(told, f.name) for f in fields(Calibration)},
+            **({"theory": theory_told(self._committee, self._sign)} if self._evidence else {}),
         }
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from probescout.core.errors import InvalidInput
 from probescout.runtime.proposing import Scene, at_of, look, look_at, split
+from probescout.surrogates.committee import Committee
 
 FloatArray = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -77,5 +78,20 @@ def explained(scene: Scene, message: Mapping[str, Any]) -> dict[str, Any]:
     told = scene.committee.explain(candidate)
     members = [{**m, "mean": scene.sign * m["mean"]} for m in told["members"]]
     seen = look_at(scene, candidate, at_of(message))
-    parts = {"acquisition": float(seen.scores[0]), **split(scene, seen, 0)} if seen is not None else {}
+    parts: dict[str, Any] = {"acquisition": float(seen.scores[0]), **split(scene, seen, 0)} if seen is not None else {}
+    if "theory" in told:
+        parts["theory"] = [{**one, "slope": scene.sign * one["slope"]} for one in told["theory"]]
     return {**told, "mean": scene.sign * told["mean"], "members": members, **parts}
+
+
+def theory_told(committee: Committee, sign: float) -> dict[str, Any] | None:
+    """Return weight, skill and slopes of theory for a person, JSON values only; None without evidence.
+
+    Args:
+        committee: The model.
+        sign: -1 where small targets are sought: the model knows their negatives.
+    """
+    told = committee.theory_report()
+    if told is None:
+        return None
+    return {**told, "engines": [{**one, "slope": sign * one["slope"]} for one in told["engines"]]}
