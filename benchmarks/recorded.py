@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -106,10 +107,21 @@ class Recorded:
 
 
 def content_of(path: Path) -> str:
-    """Return what changes when a file or Zarr store is written anew."""
+    """Return the SHA-256 of a file or Zarr store: a copy of the data elsewhere must not repeat hours of runs."""
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    stats = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
-    return hashlib.sha256(json.dumps(stats).encode()).hexdigest()
+    found = hashlib.sha256()
+    for file in files:
+        stat = file.stat()
+        name = str(file.relative_to(path)) if path.is_dir() else file.name
+        found.update(f"{name}\0{_sha256(file, stat.st_size, stat.st_mtime_ns)}\0".encode())
+    return found.hexdigest()
+
+
+@cache
+def _sha256(path: Path, size: int, mtime_ns: int) -> str:
+    """Return the SHA-256 of a file; it is read once while size and time of its last change stay the same."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def coercive_voltage(recording: Recording) -> np.ndarray:
