@@ -8,8 +8,12 @@ from typing import Any
 from probescout.core.errors import MissingExtra, Reason
 
 
-def load(module: str) -> Any:
-    """Return a module of the extra `theory`.
+def load(module: str, extra: str = "theory") -> Any:
+    """Return a module of an extra.
+
+    Args:
+        module: Dotted name.
+        extra: Of this distribution, that brings it.
 
     Raises:
         MissingExtra: MISSING_EXTRA with the install line.
@@ -19,7 +23,6 @@ def load(module: str) -> Any:
     except ImportError as error:
         raise MissingExtra(
             Reason.MISSING_EXTRA,
-            f"structures need {module.partition('.')[0]}, which is not installed; run: "
-            'pip install "probescout[theory]"',
+            f'theory needs {module.partition(".")[0]}, which is not installed; run: pip install "probescout[{extra}]"',
             field="module",
         ) from error
