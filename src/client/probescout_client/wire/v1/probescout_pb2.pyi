@@ -394,8 +394,30 @@ class MotionCost(_message.Message):
     diagonals_per_s: float
     def __init__(self, settle_s: _Optional[float] = ..., dwell_s: _Optional[float] = ..., diagonals_per_s: _Optional[float] = ...) -> None: ...
 
+class TheorySpec(_message.Message):
+    __slots__ = ("engine", "settings_json", "quantity", "window_m", "deadline_s", "lease_s", "max_attempts", "max_running", "is_automatic_disabled")
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_JSON_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_M_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_S_FIELD_NUMBER: _ClassVar[int]
+    LEASE_S_FIELD_NUMBER: _ClassVar[int]
+    MAX_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_RUNNING_FIELD_NUMBER: _ClassVar[int]
+    IS_AUTOMATIC_DISABLED_FIELD_NUMBER: _ClassVar[int]
+    engine: str
+    settings_json: str
+    quantity: str
+    window_m: float
+    deadline_s: float
+    lease_s: float
+    max_attempts: int
+    max_running: int
+    is_automatic_disabled: bool
+    def __init__(self, engine: _Optional[str] = ..., settings_json: _Optional[str] = ..., quantity: _Optional[str] = ..., window_m: _Optional[float] = ..., deadline_s: _Optional[float] = ..., lease_s: _Optional[float] = ..., max_attempts: _Optional[int] = ..., max_running: _Optional[int] = ..., is_automatic_disabled: bool = ...) -> None: ...
+
 class CampaignSpec(_message.Message):
-    __slots__ = ("title", "sample", "instrument", "operator", "scalarizer", "policy", "seed_design", "budget", "limits", "candidates", "seed", "lease_s", "is_minimizing", "dose_unit", "metadata_json", "is_deep_member_disabled", "members", "objectives", "stop_rules", "motion")
+    __slots__ = ("title", "sample", "instrument", "operator", "scalarizer", "policy", "seed_design", "budget", "limits", "candidates", "seed", "lease_s", "is_minimizing", "dose_unit", "metadata_json", "is_deep_member_disabled", "members", "objectives", "stop_rules", "motion", "theory")
     TITLE_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_FIELD_NUMBER: _ClassVar[int]
     INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
@@ -416,6 +438,7 @@ class CampaignSpec(_message.Message):
     OBJECTIVES_FIELD_NUMBER: _ClassVar[int]
     STOP_RULES_FIELD_NUMBER: _ClassVar[int]
     MOTION_FIELD_NUMBER: _ClassVar[int]
+    THEORY_FIELD_NUMBER: _ClassVar[int]
     title: str
     sample: str
     instrument: str
@@ -436,10 +459,11 @@ class CampaignSpec(_message.Message):
     objectives: _containers.RepeatedCompositeFieldContainer[Objective]
     stop_rules: _containers.RepeatedCompositeFieldContainer[StopRule]
     motion: MotionCost
-    def __init__(self, title: _Optional[str] = ..., sample: _Optional[str] = ..., instrument: _Optional[str] = ..., operator: _Optional[str] = ..., scalarizer: _Optional[_Union[ScalarizerSpec, _Mapping]] = ..., policy: _Optional[_Union[PolicySpec, _Mapping]] = ..., seed_design: _Optional[_Union[SeedDesign, _Mapping]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., candidates: _Optional[_Union[CandidateSpace, _Mapping]] = ..., seed: _Optional[int] = ..., lease_s: _Optional[float] = ..., is_minimizing: bool = ..., dose_unit: _Optional[str] = ..., metadata_json: _Optional[str] = ..., is_deep_member_disabled: bool = ..., members: _Optional[_Iterable[str]] = ..., objectives: _Optional[_Iterable[_Union[Objective, _Mapping]]] = ..., stop_rules: _Optional[_Iterable[_Union[StopRule, _Mapping]]] = ..., motion: _Optional[_Union[MotionCost, _Mapping]] = ...) -> None: ...
+    theory: TheorySpec
+    def __init__(self, title: _Optional[str] = ..., sample: _Optional[str] = ..., instrument: _Optional[str] = ..., operator: _Optional[str] = ..., scalarizer: _Optional[_Union[ScalarizerSpec, _Mapping]] = ..., policy: _Optional[_Union[PolicySpec, _Mapping]] = ..., seed_design: _Optional[_Union[SeedDesign, _Mapping]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., candidates: _Optional[_Union[CandidateSpace, _Mapping]] = ..., seed: _Optional[int] = ..., lease_s: _Optional[float] = ..., is_minimizing: bool = ..., dose_unit: _Optional[str] = ..., metadata_json: _Optional[str] = ..., is_deep_member_disabled: bool = ..., members: _Optional[_Iterable[str]] = ..., objectives: _Optional[_Iterable[_Union[Objective, _Mapping]]] = ..., stop_rules: _Optional[_Iterable[_Union[StopRule, _Mapping]]] = ..., motion: _Optional[_Union[MotionCost, _Mapping]] = ..., theory: _Optional[_Union[TheorySpec, _Mapping]] = ...) -> None: ...
 
 class BudgetUse(_message.Message):
-    __slots__ = ("probes_spent", "probes_reserved", "seconds_spent", "seconds_reserved", "dose_spent", "dose_reserved", "core_hours_spent")
+    __slots__ = ("probes_spent", "probes_reserved", "seconds_spent", "seconds_reserved", "dose_spent", "dose_reserved", "core_hours_spent", "core_hours_reserved")
     PROBES_SPENT_FIELD_NUMBER: _ClassVar[int]
     PROBES_RESERVED_FIELD_NUMBER: _ClassVar[int]
     SECONDS_SPENT_FIELD_NUMBER: _ClassVar[int]
@@ -447,6 +471,7 @@ class BudgetUse(_message.Message):
     DOSE_SPENT_FIELD_NUMBER: _ClassVar[int]
     DOSE_RESERVED_FIELD_NUMBER: _ClassVar[int]
     CORE_HOURS_SPENT_FIELD_NUMBER: _ClassVar[int]
+    CORE_HOURS_RESERVED_FIELD_NUMBER: _ClassVar[int]
     probes_spent: int
     probes_reserved: int
     seconds_spent: float
@@ -454,7 +479,8 @@ class BudgetUse(_message.Message):
     dose_spent: float
     dose_reserved: float
     core_hours_spent: float
-    def __init__(self, probes_spent: _Optional[int] = ..., probes_reserved: _Optional[int] = ..., seconds_spent: _Optional[float] = ..., seconds_reserved: _Optional[float] = ..., dose_spent: _Optional[float] = ..., dose_reserved: _Optional[float] = ..., core_hours_spent: _Optional[float] = ...) -> None: ...
+    core_hours_reserved: float
+    def __init__(self, probes_spent: _Optional[int] = ..., probes_reserved: _Optional[int] = ..., seconds_spent: _Optional[float] = ..., seconds_reserved: _Optional[float] = ..., dose_spent: _Optional[float] = ..., dose_reserved: _Optional[float] = ..., core_hours_spent: _Optional[float] = ..., core_hours_reserved: _Optional[float] = ...) -> None: ...
 
 class Campaign(_message.Message):
     __slots__ = ("name", "spec", "status", "etag", "use", "n_observations", "n_pending", "n_candidates", "frames", "version", "created_time", "status_reason", "best", "points")
@@ -1357,7 +1383,7 @@ class BlobChunk(_message.Message):
     def __init__(self, offset: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class TheoryJob(_message.Message):
-    __slots__ = ("name", "position", "engine", "settings_json", "patch", "structure_json", "state", "attempt", "deadline_s", "core_hours", "lease_token", "expires_in_s", "key", "results", "message", "evidence_state", "progress")
+    __slots__ = ("name", "position", "engine", "settings_json", "patch", "structure_json", "state", "attempt", "deadline_s", "core_hours", "lease_token", "expires_in_s", "key", "results", "message", "evidence_state", "progress", "pixel_size", "failure", "wall_s", "has_candidate", "candidate", "reason", "is_automatic", "worker_id", "cached_from", "queued_time", "ended_time", "progress_message", "place_y", "place_x", "structure")
     NAME_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
@@ -1375,6 +1401,21 @@ class TheoryJob(_message.Message):
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_STATE_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    PIXEL_SIZE_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    WALL_S_FIELD_NUMBER: _ClassVar[int]
+    HAS_CANDIDATE_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    IS_AUTOMATIC_FIELD_NUMBER: _ClassVar[int]
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    CACHED_FROM_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_TIME_FIELD_NUMBER: _ClassVar[int]
+    ENDED_TIME_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    PLACE_Y_FIELD_NUMBER: _ClassVar[int]
+    PLACE_X_FIELD_NUMBER: _ClassVar[int]
+    STRUCTURE_FIELD_NUMBER: _ClassVar[int]
     name: str
     position: Position
     engine: str
@@ -1392,7 +1433,22 @@ class TheoryJob(_message.Message):
     message: str
     evidence_state: EvidenceState
     progress: float
-    def __init__(self, name: _Optional[str] = ..., position: _Optional[_Union[Position, _Mapping]] = ..., engine: _Optional[str] = ..., settings_json: _Optional[str] = ..., patch: _Optional[_Union[Tensor, _Mapping]] = ..., structure_json: _Optional[str] = ..., state: _Optional[_Union[TheoryJobState, str]] = ..., attempt: _Optional[int] = ..., deadline_s: _Optional[float] = ..., core_hours: _Optional[float] = ..., lease_token: _Optional[str] = ..., expires_in_s: _Optional[float] = ..., key: _Optional[str] = ..., results: _Optional[_Iterable[_Union[Quantity, _Mapping]]] = ..., message: _Optional[str] = ..., evidence_state: _Optional[_Union[EvidenceState, str]] = ..., progress: _Optional[float] = ...) -> None: ...
+    pixel_size: Length
+    failure: str
+    wall_s: float
+    has_candidate: bool
+    candidate: int
+    reason: str
+    is_automatic: bool
+    worker_id: str
+    cached_from: str
+    queued_time: float
+    ended_time: float
+    progress_message: str
+    place_y: float
+    place_x: float
+    structure: str
+    def __init__(self, name: _Optional[str] = ..., position: _Optional[_Union[Position, _Mapping]] = ..., engine: _Optional[str] = ..., settings_json: _Optional[str] = ..., patch: _Optional[_Union[Tensor, _Mapping]] = ..., structure_json: _Optional[str] = ..., state: _Optional[_Union[TheoryJobState, str]] = ..., attempt: _Optional[int] = ..., deadline_s: _Optional[float] = ..., core_hours: _Optional[float] = ..., lease_token: _Optional[str] = ..., expires_in_s: _Optional[float] = ..., key: _Optional[str] = ..., results: _Optional[_Iterable[_Union[Quantity, _Mapping]]] = ..., message: _Optional[str] = ..., evidence_state: _Optional[_Union[EvidenceState, str]] = ..., progress: _Optional[float] = ..., pixel_size: _Optional[_Union[Length, _Mapping]] = ..., failure: _Optional[str] = ..., wall_s: _Optional[float] = ..., has_candidate: bool = ..., candidate: _Optional[int] = ..., reason: _Optional[str] = ..., is_automatic: bool = ..., worker_id: _Optional[str] = ..., cached_from: _Optional[str] = ..., queued_time: _Optional[float] = ..., ended_time: _Optional[float] = ..., progress_message: _Optional[str] = ..., place_y: _Optional[float] = ..., place_x: _Optional[float] = ..., structure: _Optional[str] = ...) -> None: ...
 
 class Quantity(_message.Message):
     __slots__ = ("name", "value", "std", "unit", "is_converged")
@@ -1421,20 +1477,22 @@ class SubmitTheoryJobRequest(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., campaign: _Optional[str] = ..., job_id: _Optional[str] = ..., job: _Optional[_Union[TheoryJob, _Mapping]] = ...) -> None: ...
 
 class AcquireTheoryJobsRequest(_message.Message):
-    __slots__ = ("request_id", "campaign", "worker_id", "engines", "count", "lease_s")
+    __slots__ = ("request_id", "campaign", "worker_id", "engines", "count", "lease_s", "wait_s")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     CAMPAIGN_FIELD_NUMBER: _ClassVar[int]
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     ENGINES_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     LEASE_S_FIELD_NUMBER: _ClassVar[int]
+    WAIT_S_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     campaign: str
     worker_id: str
     engines: _containers.RepeatedScalarFieldContainer[str]
     count: int
     lease_s: float
-    def __init__(self, request_id: _Optional[str] = ..., campaign: _Optional[str] = ..., worker_id: _Optional[str] = ..., engines: _Optional[_Iterable[str]] = ..., count: _Optional[int] = ..., lease_s: _Optional[float] = ...) -> None: ...
+    wait_s: float
+    def __init__(self, request_id: _Optional[str] = ..., campaign: _Optional[str] = ..., worker_id: _Optional[str] = ..., engines: _Optional[_Iterable[str]] = ..., count: _Optional[int] = ..., lease_s: _Optional[float] = ..., wait_s: _Optional[float] = ...) -> None: ...
 
 class AcquireTheoryJobsReply(_message.Message):
     __slots__ = ("jobs",)
@@ -1465,7 +1523,7 @@ class ReportTheoryProgressReply(_message.Message):
     def __init__(self, is_cancelled: bool = ..., expires_in_s: _Optional[float] = ...) -> None: ...
 
 class FinishTheoryJobRequest(_message.Message):
-    __slots__ = ("request_id", "name", "lease_token", "state", "results", "message", "core_hours")
+    __slots__ = ("request_id", "name", "lease_token", "state", "results", "message", "core_hours", "failure", "wall_s", "key", "structure_json")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     LEASE_TOKEN_FIELD_NUMBER: _ClassVar[int]
@@ -1473,6 +1531,10 @@ class FinishTheoryJobRequest(_message.Message):
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     CORE_HOURS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    WALL_S_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    STRUCTURE_JSON_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     name: str
     lease_token: str
@@ -1480,7 +1542,11 @@ class FinishTheoryJobRequest(_message.Message):
     results: _containers.RepeatedCompositeFieldContainer[Quantity]
     message: str
     core_hours: float
-    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., lease_token: _Optional[str] = ..., state: _Optional[_Union[TheoryJobState, str]] = ..., results: _Optional[_Iterable[_Union[Quantity, _Mapping]]] = ..., message: _Optional[str] = ..., core_hours: _Optional[float] = ...) -> None: ...
+    failure: str
+    wall_s: float
+    key: str
+    structure_json: str
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., lease_token: _Optional[str] = ..., state: _Optional[_Union[TheoryJobState, str]] = ..., results: _Optional[_Iterable[_Union[Quantity, _Mapping]]] = ..., message: _Optional[str] = ..., core_hours: _Optional[float] = ..., failure: _Optional[str] = ..., wall_s: _Optional[float] = ..., key: _Optional[str] = ..., structure_json: _Optional[str] = ...) -> None: ...
 
 class TheoryJobReply(_message.Message):
     __slots__ = ("job", "version")
