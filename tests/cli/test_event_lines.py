@@ -32,6 +32,8 @@ from probescout.core.geometry import Affine
 from probescout.core.observations import Observation, ObservationStatus
 from probescout.core.specs import Budget, CampaignSpec, PluginSpec
 from probescout.core.suggestions import OperatorPoint, Source, Suggestion
+from probescout.core.theory import Failure, JobState, Quantity
+from probescout.core.theory_events import EvidenceSet, TheoryEnded, TheoryLeased, TheoryQueued, TheoryRequeued
 
 SPEC = CampaignSpec(PluginSpec("band_sum"), budget=Budget(probes=40))
 POINT = Suggestion("s-1", "f", 0.25, 0.5, 3, "token", 60.0, Source.SEED_DESIGN)
@@ -40,6 +42,10 @@ GUESS = Suggestion(
 )
 LATE = Observation("o-1", "f", 0.25, 0.5, suggestion="s-1", is_late=True)
 LOST = Observation("o-2", "f", 1.5, 0.5, status=ObservationStatus.FAILED, is_outside=True, message="beam lost")
+
+QUEUED = TheoryQueued(
+    "t1", PluginSpec("xtb"), "", 60.0, 2, 0.0, candidate=7, reason="it is measured", is_automatic=True
+)
 
 CASES: list[tuple[Any, str]] = [
     (Created("gold", SPEC, 0.0), "gold: band_sum by expected_improvement, 40 probes"),
@@ -75,6 +81,18 @@ CASES: list[tuple[Any, str]] = [
     (Amended("o-1", "stage was off", y=0.2, x=0.3), "o-1: stage was off"),
     (Retracted("o-1", "contaminated"), "o-1: contaminated"),
     (ModelSwapped(42), "fitted to 42 observations"),
+    (QUEUED, "t1: xtb of candidate 7, chosen by the planner: it is measured"),
+    (TheoryLeased("t1", "w", 2, "", 60.0, 0.0), "t1 to w, attempt 2"),
+    (TheoryRequeued("t1", 1, Failure.LOST, "silent"), "t1 waits again, attempt 1 came to nothing (lost): silent"),
+    (
+        TheoryEnded("t1", JobState.SUCCEEDED, 1, 0.0, (Quantity("energy", -3.25, "eV"),), core_hours=0.5),
+        "t1 succeeded: energy -3.25 eV, 0.5 core-hours",
+    ),
+    (
+        TheoryEnded("t1", JobState.FAILED, 1, 0.0, failure=Failure.REFUSED, message="no lattice"),
+        "t1 failed (refused), 0 core-hours: no lattice",
+    ),
+    (EvidenceSet("t1", False, "wrong charge"), "t1 taken back: wrong charge"),
 ]
 
 

@@ -116,6 +116,32 @@ def _model_swapped(p: Payload) -> str:
     return f"fitted to {p['n_observations']} observations"
 
 
+def _theory_queued(p: Payload) -> str:
+    where = f" of candidate {p['candidate']}" if p["candidate"] >= 0 else ""
+    chosen = ", chosen by the planner" if p["is_automatic"] else ""
+    return _because(f"{p['job']}: {p['engine']['name']}{where}{chosen}", p)
+
+
+def _theory_leased(p: Payload) -> str:
+    return f"{p['job']} to {p['worker']}, attempt {p['attempt']}"
+
+
+def _theory_requeued(p: Payload) -> str:
+    return _because(f"{p['job']} waits again, attempt {p['attempt']} came to nothing ({p['failure']})", p)
+
+
+def _theory_ended(p: Payload) -> str:
+    numbers = ", ".join(f"{q['name']} {float(q['value']):.5g} {q['unit']}" for q in p["quantities"])
+    text = f"{p['job']} {p['state']}" + (f" ({p['failure']})" if p["failure"] else "")
+    text += f": {numbers}" if numbers else ""
+    text += f", as {p['cached_from']}" if p["cached_from"] else f", {float(p['core_hours']):.3g} core-hours"
+    return text + (f": {p['message']}" if p["message"] else "")
+
+
+def _evidence_set(p: Payload) -> str:
+    return _because(f"{p['job']} {'applied' if p['is_applied'] else 'taken back'}", p)
+
+
 def _at(p: Payload) -> str:
     return f"(y {p['y']:.4f}, x {p['x']:.4f})"
 
@@ -140,4 +166,9 @@ _WORDS: dict[str, Callable[[Payload], str]] = {
     "PointsProposed": _points_proposed,
     "PointsWithdrawn": _points_withdrawn,
     "ModelSwapped": _model_swapped,
+    "TheoryQueued": _theory_queued,
+    "TheoryLeased": _theory_leased,
+    "TheoryRequeued": _theory_requeued,
+    "TheoryEnded": _theory_ended,
+    "EvidenceSet": _evidence_set,
 }

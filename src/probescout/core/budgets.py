@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from probescout.core.revising import revised
@@ -18,6 +19,7 @@ class BudgetUse:
     A lease reserves one probe and, for seconds and dose, the largest cost of an observation so far: a mean would be
     thinned by failed probes that cost nothing, and many leases would then overspend together. Telling settles the
     reservation with what was really used. Late and unsolicited data are spent too: the sample has seen them.
+    A theory job reserves one core until its deadline, or what is left, and settles it with what it took.
     """
 
     probes_spent: int = 0
@@ -28,6 +30,11 @@ class BudgetUse:
     """Largest beam time of an observation so far, in seconds."""
     dose_per_probe: float = 0.0
     """Largest dose of an observation so far."""
+    core_hours_spent: float = 0.0
+    core_hours_reserved: float = 0.0
+    """What theory jobs at work may still take."""
+    core_hours_per_job: float = 0.0
+    """Largest cost of an attempt at a theory job so far."""
 
     @property
     def seconds_reserved(self) -> float:
@@ -57,6 +64,31 @@ class BudgetUse:
             seconds_per_probe=max(self.seconds_per_probe, seconds),
             dose_per_probe=max(self.dose_per_probe, dose),
         )
+
+    def reserve_core_hours(self, amount: float) -> BudgetUse:
+        """Return the use with one more theory job at work."""
+        return revised(self, core_hours_reserved=self.core_hours_reserved + amount)
+
+    def settle_core_hours(self, reserved: float, spent: float) -> BudgetUse:
+        """Return the use after an attempt at a theory job, what it had reserved being free again."""
+        return revised(
+            self,
+            # Sums of what was added and taken away again may leave a rounding error below zero.
+            core_hours_reserved=max(0.0, self.core_hours_reserved - reserved),
+            core_hours_spent=self.core_hours_spent + spent,
+            core_hours_per_job=max(self.core_hours_per_job, spent),
+        )
+
+    def core_hours_left(self, budget: Budget) -> float:
+        """Return the core-hours neither spent nor reserved; infinite without a limit."""
+        if not budget.core_hours:
+            return math.inf
+        return max(0.0, budget.core_hours - self.core_hours_spent - self.core_hours_reserved)
+
+    def can_afford_job(self, budget: Budget) -> bool:
+        """Return whether another theory job fits that costs as much as the dearest so far."""
+        left = self.core_hours_left(budget)
+        return left > 0 and left * (1 + 1e-9) >= self.core_hours_per_job
 
     def room(self, budget: Budget) -> tuple[int | None, str]:
         """Return how many more leases fit, and the budget that binds: (None, "") when nothing is limited."""

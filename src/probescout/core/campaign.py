@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from probescout.core import observing, proposals
+from probescout.core import observing, proposals, simulating
 from probescout.core.candidates import CandidateSet
 from probescout.core.events import (
     Amended,
@@ -33,7 +33,7 @@ from probescout.core.events import (
     Updated,
 )
 from probescout.core.growing import GrowingMap, put
-from probescout.core.instructions import LoadFrame, Outcome, Reconfigure, Rescore
+from probescout.core.instructions import EvidenceChanged, LoadFrame, Outcome, Reconfigure, Rescore
 from probescout.core.revising import revised
 from probescout.core.specs import CandidateKind
 from probescout.core.state import Campaign, Frame, Status
@@ -65,10 +65,12 @@ def _updated(state: Campaign, event: Updated) -> Outcome:
         new = revised(new, further_hyperparameters={})
     if "stop_rules" in event.changed:
         new = revised(new, advice=())
+    informed = (EvidenceChanged(),) if "theory" in event.changed else ()
     if "scalarizer" in event.changed:
         switched = {i: observing.switched(o, event.spec.scalarizer.name) for i, o in state.observations.items()}
-        return revised(new, observations=GrowingMap(switched), data_version=state.data_version + 1), (Rescore(),)
-    return new, (Reconfigure(),)
+        new = revised(new, observations=GrowingMap(switched), data_version=state.data_version + 1)
+        return new, (Rescore(), *informed)
+    return new, (Reconfigure(), *informed)
 
 
 _NEXT = {
@@ -195,4 +197,5 @@ _HANDLERS: dict[type[Any], Callable[[Campaign, Any], Outcome]] = {
     PointsProposed: proposals.proposed,
     PointsWithdrawn: proposals.withdrawn,
     ModelSwapped: _swapped,
+    **simulating.HANDLERS,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, get_args
 
 from probescout.core.advice import StopAdvice
 from probescout.core.calibration import Calibration
@@ -16,6 +16,7 @@ from probescout.core.observations import FurtherScore, Observation, SignalRecord
 from probescout.core.ports import NewEvent, Record
 from probescout.core.specs import CampaignSpec
 from probescout.core.suggestions import OperatorPoint, Suggestion
+from probescout.core.theory_events import EvidenceSet, TheoryEnded, TheoryLeased, TheoryQueued, TheoryRequeued
 
 
 class Control(StrEnum):
@@ -202,27 +203,13 @@ Event = (
     | PointsProposed
     | PointsWithdrawn
     | ModelSwapped
+    | TheoryQueued
+    | TheoryLeased
+    | TheoryRequeued
+    | TheoryEnded
+    | EvidenceSet
 )
-KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind
-    for kind in (
-        Created,
-        Updated,
-        Controlled,
-        FrameAdded,
-        FrameRevised,
-        Leased,
-        Renewed,
-        Returned,
-        Observed,
-        Scored,
-        Amended,
-        Retracted,
-        PointsProposed,
-        PointsWithdrawn,
-        ModelSwapped,
-    )
-}
+KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Event)}
 VERSION = 1
 """Version of the payloads written; readers up-cast older ones."""
 

@@ -50,6 +50,20 @@ def pixel_of(y: float, x: float, height: int, width: int) -> tuple[int, int]:
     )
 
 
+def window_at(y: float, x: float, height: int, width: int, edge: int) -> tuple[int, int, tuple[float, float]]:
+    """Return the top row and left column of a square window of `edge` pixels around (y, x), and where (y, x) is in it.
+
+    At the border of the frame, which holds it whole, the window is moved inward.
+
+    Example:
+        >>> window_at(0.5, 0.125, 16, 16, 8)
+        (4, 0, (0.5, 0.25))
+    """
+    top = min(max(round(y * height - edge / 2), 0), height - edge)
+    left = min(max(round(x * width - edge / 2), 0), width - edge)
+    return top, left, ((y * height - top) / edge, (x * width - left) / edge)
+
+
 def distance(a: Position, b: Position) -> float:
     """Return the distance between two positions as a fraction of the frame diagonal (unit square)."""
     return float(np.hypot(a.y - b.y, a.x - b.x) / np.sqrt(2.0))

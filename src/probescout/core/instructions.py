@@ -34,5 +34,10 @@ class Reconfigure:
     """The policy or another part of the spec changed."""
 
 
-Instruction = LoadFrame | Score | Rescore | Relearn | Reconfigure
+@dataclass(frozen=True)
+class EvidenceChanged:
+    """Follow `core.jobs.evidence`: some was applied or taken back, or another number informs the model."""
+
+
+Instruction = LoadFrame | Score | Rescore | Relearn | Reconfigure | EvidenceChanged
 Outcome = tuple[Campaign, tuple[Instruction, ...]]

@@ -2,6 +2,7 @@
 
 Non-finite floats become the strings "NaN", "Infinity" and "-Infinity", so that the text is strict JSON. Unknown keys
 are ignored on reading, so that an older program reads what a newer one wrote; missing keys take the field's default.
+A field with the metadata SPARSE is left out while it is None, so that what does not use it is written as before.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache, partial
+from types import MappingProxyType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 Read = Callable[[Any], Any]
+SPARSE: Mapping[str, bool] = MappingProxyType({"is_sparse": True})
+"""Metadata of a dataclass field that is not written while it is None."""
 
 
 def to_json(value: Any) -> Any:
@@ -25,7 +29,8 @@ def to_json(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
     if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
+        pairs = ((name, is_sparse, getattr(value, name)) for name, is_sparse in _fields(type(value)))
+        return {name: to_json(v) for name, is_sparse, v in pairs if not (is_sparse and v is None)}
     if isinstance(value, Mapping):
         return {str(k): to_json(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -46,6 +51,12 @@ def from_json(kind: type[T], data: Mapping[str, Any]) -> T:
         elif is_required:
             raise ValueError(f"{kind.__name__} needs '{name}'")
     return kind(**values)
+
+
+@cache
+def _fields(kind: Any) -> tuple[tuple[str, bool], ...]:
+    """Return the name of every field, and whether it is left out while it is None."""
+    return tuple((f.name, "is_sparse" in f.metadata) for f in fields(kind))
 
 
 @cache

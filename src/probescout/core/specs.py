@@ -13,7 +13,9 @@ from typing import Any
 
 from probescout.core.errors import InvalidInput, Reason
 from probescout.core.geometry import Position
-from probescout.core.jsonable import to_json
+from probescout.core.jsonable import SPARSE, to_json
+from probescout.core.plugin_spec import PluginSpec as PluginSpec
+from probescout.core.theory_spec import TheorySpec, check_theory
 
 MAX_COUNT = 64
 """Most suggestions of one call."""
@@ -36,14 +38,6 @@ def checked_id(value: str, *, field: str) -> str:
             field=field,
         )
     return value
-
-
-@dataclass(frozen=True)
-class PluginSpec:
-    """A plug-in by name with its parameters."""
-
-    name: str
-    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 class SeedKind(StrEnum):
@@ -171,6 +165,8 @@ class CampaignSpec:
     stop_rules: tuple[StopRule, ...] = ()
     motion: MotionCost | None = None
     """None: every point costs the same."""
+    theory: TheorySpec | None = field(default=None, metadata=SPARSE)
+    """None: no simulations, and a campaign that is to the byte as if there were none in the world."""
 
     @property
     def etag(self) -> str:
@@ -217,6 +213,8 @@ def check_spec(spec: CampaignSpec) -> None:
             raise InvalidInput(Reason.FIELD_INVALID, f"{amount} is not a finite number >= 0", field=name)
     if spec.motion is not None:
         _check_motion(spec.motion)
+    if spec.theory is not None:
+        check_theory(spec.theory)
     if not 1.0 <= spec.lease_s <= 86400.0:
         raise InvalidInput(Reason.FIELD_INVALID, f"lease of {spec.lease_s} s; give 1 to 86400 s", field="spec.lease_s")
     if spec.limits.border >= 0.5:

@@ -19,6 +19,7 @@ from probescout.core.growing import GrowingMap, GrowingSet
 from probescout.core.observations import AxisRecord, Observation
 from probescout.core.specs import CampaignSpec
 from probescout.core.suggestions import PointLine, Suggestion
+from probescout.core.theory_events import Job
 
 MAX_TRIES = 2
 """A candidate whose measurement failed this often is left alone."""
@@ -104,6 +105,14 @@ class Campaign:
     """How honest the model was when it last chose a point or was fitted; None before."""
     advice: tuple[StopAdvice, ...] = ()
     """What the stop rules said when the model last planned."""
+    jobs: Mapping[str, Job] = field(default_factory=GrowingMap)
+    """Simulations by id, in the order of asking."""
+    open_jobs: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))
+    """Those without an end: whether each is at work; those that wait in the order of their turn."""
+    applied: Mapping[str, bool] = field(default_factory=GrowingMap)
+    """Those that succeeded, in the order of their end: whether their numbers count."""
+    computed: Mapping[str, str] = field(default_factory=GrowingMap)
+    """Which job that succeeded has the numbers for a digest or key."""
 
     @property
     def n_suggested(self) -> int:

@@ -5,11 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Protocol
 
 from probescout.core.clock import Clock
-from probescout.core.suggestions import Suggestion
 
 _log = logging.getLogger(__name__)
+
+
+class Held(Protocol):
+    """What is leased: a suggestion, or a theory job."""
+
+    @property
+    def id(self) -> str:
+        """Return its name among the leases."""
+
+    @property
+    def lease_s(self) -> float:
+        """Return how long its holder may keep silent."""
 
 
 class Leases:
@@ -28,11 +40,11 @@ class Leases:
         self._watch: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
 
-    def grant(self, suggestions: Iterable[Suggestion]) -> None:
+    def grant(self, held: Iterable[Held]) -> None:
         """Give each lease its full period from now."""
         now = self._clock.monotonic()
-        for s in suggestions:
-            self._deadlines[s.id] = now + s.lease_s
+        for one in held:
+            self._deadlines[one.id] = now + one.lease_s
         self._changed.set()
         if self._deadlines and self._watch is None:
             self._watch = asyncio.create_task(self._run())

@@ -181,6 +181,11 @@ class Ledger:
         [record] = await self.read(self._seqs[observation.id] - 1, 1)
         return record.data
 
+    @property
+    def moved(self) -> asyncio.Event:
+        """What is set once the next commit has been applied to `state`."""
+        return self._moved
+
     async def wait_beyond(self, seq: int) -> None:
         """Return once the journal is longer than seq."""
         while self.head.seq <= seq:

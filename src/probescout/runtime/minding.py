@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+from probescout.core import jobs
 from probescout.core.calibration import Calibration
 from probescout.core.errors import ProbescoutError
 from probescout.core.events import ModelSwapped
@@ -138,6 +139,7 @@ class Minder(ABC):
             hyperparameters=dict(self._ledger.state.hyperparameters),
             further_hyperparameters={str(k): v for k, v in self._ledger.state.further_hyperparameters.items()},
             spec=self._spec(),
+            evidence=self._evidence(),
         )
         await reply
         await self.score_pending()
@@ -148,6 +150,10 @@ class Minder(ABC):
 
     def _spec(self) -> Any:
         return to_json(self._ledger.state.spec)
+
+    def _evidence(self) -> list[list[Any]]:
+        """Return rows (candidate, value, engine and quantity) of the evidence about the first target."""
+        return [[e.candidate, e.value, f"{e.engine}:{e.quantity}"] for e in jobs.evidence(self._ledger.state)]
 
     def _arrays(self) -> dict[str, Any]:
         frame = self._ledger.state.frame

@@ -222,7 +222,9 @@ class Modeller(Minder):
             self._do(lambda: _wait(self._send("configure", spec=self._spec())))
 
     def evidence_changed(self) -> None:
-        """Follow the evidence of the journal, `core.jobs.evidence`: some was applied or taken back."""
+        """Follow the evidence of the journal: some was applied or taken back."""
+        if self._mind is not None and self._mind.is_alive:
+            self._do(lambda: _wait(self._send("inform", evidence=self._evidence())))
 
     def _do(self, start: Any) -> asyncio.Task[None]:
         """Start a deed now; a mind that fails in it is replaced, and does it anew from the journal."""

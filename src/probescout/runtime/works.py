@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from probescout.core.admission import Expectation
 from probescout.core.clock import Clock
 from probescout.core.events import Event, Leased, Observed, Renewed, Returned, Updated
-from probescout.core.instructions import Instruction, LoadFrame, Reconfigure, Relearn, Rescore
+from probescout.core.instructions import EvidenceChanged, Instruction, LoadFrame, Reconfigure, Relearn, Rescore
 from probescout.core.jsonable import to_json
 from probescout.core.ports import Receipt
 from probescout.core.specs import CampaignSpec
@@ -120,6 +120,8 @@ class CampaignWorks:
             self.modeller.relearn()
         elif isinstance(instruction, Reconfigure):
             self.modeller.reconfigure()
+        elif isinstance(instruction, EvidenceChanged):
+            self.modeller.evidence_changed()
 
     async def close(self) -> None:
         """Finish what is under way and release the journal."""
@@ -142,5 +144,6 @@ async def expectation(seats: Seats, spec: CampaignSpec) -> Expectation:
         is_deep_member_disabled=spec.is_deep_member_disabled,
         stop_rules=[rule.name for rule in spec.stop_rules],
         objectives=[to_json(objective) for objective in spec.objectives],
+        **({"theory": to_json(spec.theory)} if spec.theory is not None else {}),
     )
     return Expectation(reply["n_dims"], reply["axis_unit"])
