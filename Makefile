@@ -100,7 +100,7 @@ bench-peers: $(INSTALLED) ## run AtomAI, GPax and gpCAM in environments of their
 
 # SEEDS=800 chooses; about 9 minutes on 2 cores. Seeds from 10,000 on were used for tuning.
 bench-theory: $(INSTALLED) ## campaigns with right and wrong theory against those without, as JSON
-	@$(BIN)/python -m benchmarks.theory --seeds $(or $(SEEDS),800) --processes $(or $(PROCESSES),2)
+	@$(BIN)/python -m benchmarks.theory --seeds $(or $(SEEDS),800) --atomistic $(or $(ATOMISTIC),0) --processes $(or $(PROCESSES),2)
 
 bench-tables: $(INSTALLED) ## write docs/benchmarks from the latest results
 	$(BIN)/python -m benchmarks.tables

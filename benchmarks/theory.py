@@ -30,8 +30,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=800)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--atomistic", type=int, default=0, help="seeds on the atomistic truth; not built yet")
     parser.add_argument("--processes", type=int, default=2)
     args = parser.parse_args()
+    if args.atomistic:
+        parser.error("the atomistic truth is not built yet; give --atomistic 0 for the cheap truth alone")
     started = time.perf_counter()
     seeds = range(args.first, args.first + args.seeds)
     rows = []

@@ -272,3 +272,8 @@ def test_bad_evidence_is_refused_and_the_model_answers_on(lab: Any) -> None:
     with pytest.raises(InvalidInput):
         brain.handle({"op": "inform", "evidence": [[SIZE * SIZE, 1.0, "xtb:formation_energy"]]})
     np.testing.assert_array_equal(maps(brain)["mean"], before["mean"])
+    # What was refused is not given to the next model either, and keeps no campaign from opening.
+    spec = to_json(lab.spec(scalarizer=PluginSpec("given"), is_minimizing=True))
+    assert brain.handle({"op": "configure", "spec": spec})["n_observed"] == len(ROWS)
+    _, news = load(lab, ROWS, evidence=[[SIZE * SIZE, 1.0, "xtb:formation_energy"]])
+    assert news["n_observed"] == len(ROWS) and "theory" not in news

@@ -166,7 +166,13 @@ class Brain:
             self._rebuild(rows)
             if message.get("hyperparameters"):
                 take_fitted(self._committee, message["hyperparameters"])
-        self._inform(message)
+        self._evidence = ()
+        try:
+            self._inform(message)
+        except InvalidInput as error:
+            # A campaign must open whatever a simulation has said.
+            _log.warning("the evidence of the journal is left out: %s", error)
+            self._model.inform(())
         self._further.load(
             self._features,
             self._new_committee,
@@ -218,8 +224,10 @@ class Brain:
 
     def _inform(self, message: Message) -> dict[str, Any]:
         """Take over all evidence about the first target: rows (candidate, value, engine) in the order applied."""
-        self._evidence = tuple(Result(int(c), float(v), str(e)) for c, v, e in message.get("evidence", ()))
-        self._model.inform(self._evidence)
+        evidence = tuple(Result(int(c), float(v), str(e)) for c, v, e in message.get("evidence", ()))
+        self._model.inform(evidence)
+        # Only what the model has taken may be given to the next one.
+        self._evidence = evidence
         return self._news()
 
     def _relearn(self, message: Message) -> dict[str, Any]:

@@ -94,4 +94,5 @@ def theory_told(committee: Committee, sign: float) -> dict[str, Any] | None:
     told = committee.theory_report()
     if told is None:
         return None
-    return {**told, "engines": [{**one, "slope": sign * one["slope"]} for one in told["engines"]]}
+    engines = [{**one, "slope": sign * one["slope"]} if "slope" in one else one for one in told["engines"]]
+    return {**told, "engines": engines}

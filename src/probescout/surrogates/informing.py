@@ -13,7 +13,7 @@ from probescout.surrogates.measurements import checked
 from probescout.surrogates.model import Model
 from probescout.surrogates.prior.gate import UNHEARD, Verdict
 from probescout.surrogates.prior.theory import Result, Theory
-from probescout.surrogates.prior.view import Columns, InformedModel, InformedView, slope_of, verdict_on
+from probescout.surrogates.prior.view import Columns, InformedView, slope_of, verdict_on
 from probescout.surrogates.scores import NO_SCORE, Observation, Score, carry_over
 from probescout.surrogates.view import View
 
@@ -48,7 +48,12 @@ class Informed(Learner):
             InvalidInput: As `Theory`; nothing has then changed.
         """
         if self._theory is None or tuple(results) != self._theory.results:
-            self._theory = Theory(self.features.arrays, results) if results else None
+            found = Theory(self.features.arrays, results, self._theory) if results else None
+            is_news = found is None or self._theory is None or found.emulators != self._theory.emulators
+            if not is_news and found is not None and self._columns is not None:
+                # Nothing is said that was not said before: what was worked out of it stays.
+                self._columns.theory = found
+            self._theory = found
 
     @property
     def theory(self) -> Theory | None:
@@ -68,7 +73,7 @@ class Informed(Learner):
         return np.asarray(weights @ np.array([gp.slope for gp in view.model.informed]))
 
     def theory_report(self) -> dict[str, Any] | None:
-        """Return weight, skill and slopes of theory, JSON values only; None without evidence."""
+        """Return weight, skill and, once it is heard, slopes of theory, JSON values only; None without evidence."""
         theory = self._theory
         if theory is None:
             return None
@@ -80,17 +85,13 @@ class Informed(Learner):
             "n_results": len(theory.results),
             "engines": [],
         }
-        if theory.engines and self.n_observed:
-            model = view.model if isinstance(view, InformedView) else InformedModel.of(self._model, self._at_field())
-            weights = self._view.assessment.weights
-            told["engines"] = [
-                {
-                    "engine": engine,
-                    "noise_sd": theory.emulator(engine).sd * float(np.sqrt(theory.emulator(engine).noise)),
-                    **slope_of(model, weights, j),
-                }
-                for j, engine in enumerate(theory.engines)
-            ]
+        for j, engine in enumerate(theory.engines):
+            emulator = theory.emulator(engine)
+            one: dict[str, Any] = {"engine": engine, "noise_sd": emulator.sd * float(np.sqrt(emulator.noise))}
+            if isinstance(view, InformedView):
+                # Before it is heard the slope interests nobody, and would cost every answer some milliseconds.
+                one |= slope_of(view.model, self._view.assessment.weights, j)
+            told["engines"].append(one)
         return told
 
     @property

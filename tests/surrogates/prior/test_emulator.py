@@ -80,7 +80,8 @@ def results(values, engine="xtb:energy", every=4):
 def test_few_or_equal_results_say_nothing(table):
     features, values = table
     assert Theory(features, results(values)[:4]).engines == ()
-    assert Theory(features, [Result(i, 1.5, "a") for i in range(20)]).engines == ()
+    for same in (1.5, 0.1, 0.1 + 1e-17, 1e-300, 0.0):
+        assert Theory(features, [Result(i, same, "a") for i in range(30)]).engines == ()
 
 
 def test_engines_are_columns_and_there_are_not_too_many(table):
@@ -97,6 +98,7 @@ def test_engines_are_columns_and_there_are_not_too_many(table):
         (Result(200, 1.0, "a"), Reason.FIELD_INVALID),
         (Result(-1, 1.0, "a"), Reason.FIELD_INVALID),
         (Result(1, float("nan"), "a"), Reason.NON_FINITE),
+        (Result(1, 1e160, "a"), Reason.NON_FINITE),
     ],
 )
 def test_evidence_that_is_none_is_refused(table, bad, reason):
@@ -117,6 +119,26 @@ def test_a_flood_of_results_is_learnt_in_growing_parts(table, monkeypatch):
 
     monkeypatch.setattr("probescout.surrogates.prior.theory.Emulator", Counting)
     flood = [Result(i % 200, float(values[i % 200]), "a") for i in range(230)]
+    theory = None
     for n in range(5, 231):
-        Theory(features, flood[:n])
-    assert len(set(built)) < 50 and max(built) > 210
+        theory = Theory(features, flood[:n], theory)
+    assert len(built) < 50 and max(built) > 210
+    assert (
+        theory is not None
+        and Theory(features, flood[:230]).at(np.arange(9))[0].tolist() == theory.at(np.arange(9))[0].tolist()
+    )
+
+
+def test_one_wild_number_does_not_silence_the_others(table):
+    features, values = table
+    right = results(values)
+    theory = Theory(features, [*right[:20], Result(7, 1e6, "xtb:energy"), *right[20:]])
+    mean = theory.at(np.arange(200))[0][:, 0]
+    assert np.corrcoef(mean, values)[0, 1] > 0.75
+
+
+def test_those_that_came_first_are_not_pushed_out(table):
+    features, values = table
+    rng = np.random.default_rng(0)
+    many = results(values) + [Result(i, float(rng.normal()), f"{c}:x") for c in "abcde" for i in range(0, 200, 9)]
+    assert Theory(features, many).engines == ("xtb:energy", "a:x", "b:x", "c:x")

@@ -8,7 +8,7 @@ from scipy.stats import norm
 
 from probescout.surrogates.incremental import IncrementalGP
 from probescout.surrogates.members.definition import Hyperparameters
-from probescout.surrogates.prior.gate import ENTRY, UNHEARD, judge, weigh
+from probescout.surrogates.prior.gate import ENTRY, MOST_WEIGHT, UNHEARD, judge, weigh
 from probescout.surrogates.prior.informed import SCALE_COUNTS, SLOPE_VARIANCE
 
 HYPER = Hyperparameters(((-1.0,),), (0.0,), float(np.log(0.04)))
@@ -61,13 +61,13 @@ def test_right_theory_is_heard_whatever_its_sign_and_scale():
     rng = np.random.default_rng(4)
     x, theory = rng.uniform(size=(25, 1)), rng.normal(size=25)
     y = theory + 0.1 * rng.normal(size=25)
-    assert campaign(y, x, theory).weight > 0.95
-    assert campaign(-y, x, theory).weight > 0.95
+    assert campaign(y, x, theory).weight == MOST_WEIGHT
+    assert campaign(-y, x, theory).weight == MOST_WEIGHT
 
 
 def test_a_theory_that_fails_lately_loses_its_say():
     good, bad = np.full(50, 0.5), np.full(60, -0.2)
-    assert weigh(good).weight > 0.99
+    assert weigh(good).weight == MOST_WEIGHT
     later = weigh(np.concatenate([good, bad]))
     assert later.total > ENTRY and later.weight == 0.0 and later.skill < 0.0
 

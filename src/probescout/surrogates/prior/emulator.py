@@ -126,8 +126,13 @@ class Emulator:
 
     def _tile(self, candidates: Index) -> tuple[FloatArray, FloatArray]:
         means, variances = np.empty((2, len(self._kept), len(candidates)))
+        tables: dict[tuple[str, float], FloatArray] = {}
         for i, p in enumerate(self._kept):
-            known = self._to(candidates, p)
+            # Parts that differ in the noise alone share the table.
+            key = p.feature, p.length
+            if key not in tables:
+                tables[key] = self._to(candidates, p)
+            known = tables[key]
             means[i] = p.alpha @ known
             variances[i] = p.variance * np.maximum(1.0 - np.square(p.root @ known).sum(axis=0), 0.0)
         weights = np.array([p.weight for p in self._kept])

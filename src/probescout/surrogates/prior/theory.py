@@ -19,6 +19,13 @@ MOST_RESULTS = 256
 """Latest results of an engine that count."""
 SPARE_UP_TO = 24
 """Results up to which every new one is learnt at once; then those of every tenth part more are learnt together."""
+LARGEST = 1e100
+"""A computed number beyond is no number of physics, and its square no number at all."""
+LEAST_SPREAD = 1e-9
+"""Of the values, relative to their size."""
+MOST_SD = 4.0
+"""Of the middle half, from the median: values farther out are moved in."""
+IQR_OF_NORMAL = 1.349
 
 
 @dataclass(frozen=True)
@@ -43,12 +50,15 @@ class Theory:
         ('xtb',)
     """
 
-    def __init__(self, features: Mapping[str, NDArray[np.floating]], results: Sequence[Result]) -> None:
+    def __init__(
+        self, features: Mapping[str, NDArray[np.floating]], results: Sequence[Result], before: Theory | None = None
+    ) -> None:
         """Learn from evidence; the same evidence in the same order gives the same theory.
 
         Args:
             features: Representations (candidate, dim) by name.
             results: In the order in which they were applied.
+            before: What was known of the same features; what has not changed is taken from there.
 
         Raises:
             InvalidInput: FIELD_INVALID for a result of a candidate that is none; NON_FINITE for a value that is not
@@ -57,29 +67,61 @@ class Theory:
         self.results = tuple(results)
         n_candidates = len(next(iter(features.values())))
         _check(self.results, n_candidates)
-        self._emulators: dict[str, Emulator] = {}
-        for engine in sorted({r.engine for r in self.results}):
+        self.learnt: dict[str, tuple[Result, ...]] = {}
+        """By engine, what its emulator has learnt."""
+        self.found: dict[str, Emulator] = {}
+        """By engine, what says something."""
+        # Those whose first result came first: later ones must not push them out.
+        for engine in list(dict.fromkeys(r.engine for r in self.results))[:MOST_ENGINES]:
             own = [r for r in self.results if r.engine == engine]
-            own = own[: _learnt(len(own))][-MOST_RESULTS:]
-            values = np.array([r.value for r in own])
-            if len(own) >= LEAST_N and values.std() > 0.0:
-                index = np.array([r.candidate for r in own], dtype=np.intp)
-                self._emulators[engine] = Emulator(features, index, values)
+            learnt = tuple(own[: _learnt(len(own))][-MOST_RESULTS:])
+            if before is not None and before.learnt.get(engine) == learnt:
+                found = before.found.get(engine)
+            else:
+                found = _emulator(features, learnt)
+            self.learnt[engine] = learnt
+            if found is not None:
+                self.found[engine] = found
+
+    @property
+    def emulators(self) -> tuple[Emulator, ...]:
+        """The emulators: where these are the same, all that is said is the same."""
+        return tuple(self.found.values())
 
     @property
     def engines(self) -> tuple[str, ...]:
-        """Names of those that say something, at most 4, in alphabetical order."""
-        return tuple(self._emulators)[:MOST_ENGINES]
+        """Names of those that say something, at most 4, in the order of their first results."""
+        return tuple(self.found)
 
     def emulator(self, engine: str) -> Emulator:
         """Return what one engine says."""
-        return self._emulators[engine]
+        return self.found[engine]
 
     def at(self, candidates: Index) -> tuple[FloatArray, FloatArray]:
         """Return mean and variance (candidate, engine), in SD of the simulated values."""
-        found = [self._emulators[engine].at(candidates) for engine in self.engines]
+        found = [self.found[engine].at(candidates) for engine in self.engines]
         mean, var = np.array(found).reshape(len(found), 2, len(candidates)).swapaxes(0, 1)
         return np.ascontiguousarray(mean.T), np.ascontiguousarray(var.T)
+
+
+def _emulator(features: Mapping[str, NDArray[np.floating]], learnt: Sequence[Result]) -> Emulator | None:
+    """Return what results say of other patches; None when they are too few, or all the same."""
+    if len(learnt) < LEAST_N:
+        return None
+    values = _tamed(np.array([r.value for r in learnt]))
+    # Equal values may differ by rounding.
+    if float(np.ptp(values)) <= LEAST_SPREAD * float(np.abs(values).max()):
+        return None
+    return Emulator(features, np.array([r.candidate for r in learnt], dtype=np.intp), values)
+
+
+def _tamed(values: FloatArray) -> FloatArray:
+    """Return values (m,) with those that lie far out moved in: one wild number must not set the scale of the others."""
+    low, middle, high = np.percentile(values, [25, 50, 75])
+    if not high > low:
+        return values
+    reach = MOST_SD * (high - low) / IQR_OF_NORMAL
+    return np.clip(values, middle - reach, middle + reach)
 
 
 def _learnt(n: int) -> int:
@@ -98,9 +140,9 @@ def _check(results: Sequence[Result], n_candidates: int) -> None:
                 f"evidence {i} is of candidate {r.candidate}; the frame has 0 to {n_candidates - 1}",
                 field=f"evidence[{i}].candidate",
             )
-        if not np.isfinite(r.value):
+        if not abs(r.value) <= LARGEST:
             raise InvalidInput(
                 Reason.NON_FINITE,
-                f"evidence {i} of '{r.engine}' is {r.value}; only finite numbers inform a model",
+                f"evidence {i} of '{r.engine}' is {r.value}; only finite numbers up to {LARGEST:g} inform a model",
                 field=f"evidence[{i}].value",
             )

@@ -63,6 +63,8 @@ class InformedModel(Model):
     n_plain: int
     informed: tuple[InformedGP, ...]
     """The second half."""
+    _last: tuple[Index, FloatArray, FloatArray] | None = None
+    """Candidates that were asked for last, with mean and variance of the theory."""
 
     @classmethod
     def of(cls, plain: Model, columns: Columns) -> InformedModel:
@@ -79,7 +81,12 @@ class InformedModel(Model):
         """Return candidates (m,) as member k sees them."""
         own = k % self.n_plain
         plain = self.gps[own].kernel.points(self.rows(self.members[own], candidates))
-        return plain if k == own else self.informed[own].points(plain, *self.theory.at(candidates))
+        if k == own:
+            return plain
+        # Every informed member asks for the same candidates in turn.
+        if self._last is None or not np.array_equal(self._last[0], candidates):
+            self._last = candidates, *self.theory.at(candidates)
+        return self.informed[own].points(plain, *self._last[1:])
 
 
 class InformedView(View):
@@ -107,12 +114,15 @@ class InformedView(View):
         informed = model.informed
         loo = [gp.leave_one_out() for gp in informed]
         is_trusted = model.extra == 0.0
-        centre = np.mean([m for m, _ in loo], axis=0)
-        omega = point_weights(np.mean([gp.mean for gp in informed], axis=0), centre, is_trusted)
-        factors = [
-            variance_factor(mean, (model.y - mean) ** 2 / var, omega, float(gp.mean.min()), float(gp.mean.max()))
-            for gp, (mean, var) in zip(informed, loo, strict=True)
-        ]
+        shallow = [k for k, member in enumerate(plain.members) if not member.is_deep]
+        centre = np.mean([loo[k][0] for k in shallow], axis=0)
+        omega = point_weights(np.mean([informed[k].mean for k in shallow], axis=0), centre, is_trusted)
+        # Left-out errors flatter a representation learnt from the same values: a deep member keeps its own factor.
+        factors = list(plain.factors)
+        for k in shallow:
+            gp, (mean, var) = informed[k], loo[k]
+            z2 = (model.y - mean) ** 2 / var
+            factors[k] = variance_factor(mean, z2, omega, float(gp.mean.min()), float(gp.mean.max()))
         return Assessment(
             model.members,
             model.gps,

@@ -65,10 +65,9 @@ def next_patch(
     n_measured_asked = len(set(measured.tolist()) & set(asked))
     if n_measured_asked < N_CALIBRATING and known:
         return Wish(known[0], float("nan"), f"calibration {n_measured_asked + 1} of {N_CALIBRATING}: it is measured")
-    if theory is None or not theory.engines:
-        return Wish(known[0], float("nan"), "too few simulations yet: it is measured") if known else None
-    if verdict.weight == 0.0:
-        # Newly measured patches decide whether it ever gets a say; a theory that fails them must not eat the budget.
+    if theory is None or verdict.weight == 0.0:
+        # Newly measured patches decide whether it ever gets a say; a theory that fails them, or gives no numbers, must
+        # not eat the budget.
         if len(asked) >= MOST_UNHEARD or not known:
             return None
         return Wish(known[-1], float("nan"), "theory has no say yet: it is measured")
@@ -87,7 +86,7 @@ def _most_telling(
     if not len(free):
         return None
     top = free[np.argsort(-scores[free], kind="stable")[:N_TOP]]
-    others = rng.choice(len(scores), min(N_POOL, len(scores)), replace=False)
+    others = rng.choice(free, min(N_POOL, len(free)), replace=False)
     pool = np.array([c for c in dict.fromkeys([*top.tolist(), *others.tolist()]) if c not in asked], dtype=np.intp)
     if not len(pool):
         return None
