@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, ClassVar
 
 import jsonschema
@@ -65,6 +66,18 @@ class EngineConformance:
             pytest.skip(self.absent)
         return {q.name: q for q in self.build(**more).run(structure, lambda share, message: None)}
 
+    def _alone(self) -> dict[str, Any]:
+        """Return what the engine does in an interpreter of its own, first with and then without its libraries."""
+        cls: Any = self.engine
+        job = {
+            "module": cls.__module__,
+            "name": cls.__qualname__,
+            "params": dict(self.params),
+            "libraries": list(self.libraries),
+            "structure": next(iter(self.structures().values())),
+        }
+        return _run_alone(json.dumps(job), tuple(self.missing.items()))
+
     def test_offers_the_protocol(self) -> None:
         """All attributes of the protocol are there, with the right types."""
         assert isinstance(self.build(), Engine)
@@ -99,36 +112,14 @@ class EngineConformance:
 
     def test_importing_loads_nothing_that_it_stands_on(self) -> None:
         """Listing what is installed stays cheap: the module and a built engine load neither ase nor its library."""
-        cls: Any = self.engine
-        heavy = sorted({"ase", "torch", *self.libraries})
-        code = (
-            f"import json, sys; from {cls.__module__} import {cls.__qualname__} as engine\n"
-            f"engine(**json.loads({json.dumps(dict(self.params))!r}))\n"
-            f"print(sorted(m for m in {heavy!r} if sys.modules.get(m)))"
-        )
-        done = _python(code, {})
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.strip() == "[]"
+        assert self._alone()["loaded"] == []
 
     def test_missing_library_names_the_install_line(self) -> None:
-        """Without what it stands on, version, preparing and running say what to install."""
+        """Without what it stands on, version and running say what to install."""
         if not (self.libraries or self.missing):
             pytest.skip("it says that it stands on nothing (libraries, missing)")
-        cls: Any = self.engine
-        code = (
-            f"import json, sys; from {cls.__module__} import {cls.__qualname__} as engine\n"
-            "from probescout.core.errors import MissingExtra\n"
-            f"for name in {list(self.libraries)!r}: sys.modules[name] = None\n"
-            f"made = engine(**json.loads({json.dumps(dict(self.params))!r}))\n"
-            "for call in (made.version, lambda: made.run(json.load(sys.stdin), print)):\n"
-            "    try: call()\n"
-            "    except MissingExtra as error: print(error)"
-        )
-        structure = next(iter(self.structures().values()))
-        done = _python(code, self.missing, json.dumps(structure))
-        assert done.returncode == 0, done.stderr
-        lines = [line for line in done.stdout.splitlines() if "install" in line]
-        assert len(lines) == 2, done.stdout
+        said = self._alone()["said"]
+        assert len(said) == 2 and all("install" in message for message in said), said
 
     def test_version_is_one_line(self) -> None:
         """The version says what calculates; it is part of the key under which results are kept."""
@@ -206,14 +197,35 @@ class EngineConformance:
         assert any(c.isdigit() for c in caught.value.message), "say how far it came"
 
 
-def _python(code: str, environment: Mapping[str, str], given: str = "") -> subprocess.CompletedProcess[str]:
-    """Run code in a new interpreter."""
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        input=given,
+_ALONE = """
+import importlib, json, sys
+from probescout.core.errors import MissingExtra
+job = json.loads(sys.argv[1])
+engine = getattr(importlib.import_module(job["module"]), job["name"])(**job["params"])
+heavy = sorted({"ase", "torch", *job["libraries"]})
+found = {"loaded": [name for name in heavy if sys.modules.get(name)], "said": []}
+for name in job["libraries"]:
+    sys.modules[name] = None
+for call in (engine.version, lambda: engine.run(job["structure"], lambda share, message: None)):
+    try:
+        call()
+    except MissingExtra as error:
+        found["said"].append(str(error))
+print("\\n" + json.dumps(found))
+"""
+
+
+@cache
+def _run_alone(job: str, environment: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    """Return what an engine does in a new interpreter: loaded when built, and said when its libraries are missing."""
+    done = subprocess.run(
+        [sys.executable, "-c", _ALONE, job],
         capture_output=True,
         text=True,
         timeout=IMPORT_S,
         check=False,
-        env={**os.environ, **environment},
+        env={**os.environ, **dict(environment)},
     )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
