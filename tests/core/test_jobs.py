@@ -174,6 +174,8 @@ def test_the_same_job_again_changes_nothing_and_another_of_its_name_is_refused()
 def test_the_queue_is_bounded() -> None:
     state = queued(campaign(), *(f"j{i}" for i in range(jobs.MAX_WAITING)))
     assert refusal(jobs.submit, state, asked("one more")) == (Overloaded, Reason.QUEUE_FULL)
+    for i in range(10_000):
+        assert refusal(jobs.submit, state, asked(f"flood {i}")) == (Overloaded, Reason.QUEUE_FULL)
 
 
 def test_no_more_run_than_declared_and_none_while_paused() -> None:

@@ -30,8 +30,10 @@ from probescout.core.specs import (
     check_spec,
     checked_id,
 )
+from probescout.core.theory_spec import TheorySpec
 
 SPEC = CampaignSpec(PluginSpec("band_sum"))
+THEORY = TheorySpec(PluginSpec("xtb"), "energy")
 TRIANGLE = Polygon((0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
@@ -57,6 +59,13 @@ TRIANGLE = Polygon((0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
             "spec.limits.forbidden[1]",
         ),
         ({"limits": Limits((Polygon((0, 1, math.nan), (0, 1, 1)),))}, Reason.NON_FINITE, "spec.limits.allowed[0]"),
+        ({"theory": replace(THEORY, engine=PluginSpec(""))}, Reason.FIELD_MISSING, "spec.theory.engine"),
+        ({"theory": replace(THEORY, quantity="")}, Reason.FIELD_MISSING, "spec.theory.quantity"),
+        ({"theory": replace(THEORY, window_m=5.0)}, Reason.FIELD_INVALID, "spec.theory.window_m"),
+        ({"theory": replace(THEORY, deadline_s=math.nan)}, Reason.FIELD_INVALID, "spec.theory.deadline_s"),
+        ({"theory": replace(THEORY, max_attempts=0)}, Reason.FIELD_INVALID, "spec.theory.max_attempts"),
+        ({"theory": replace(THEORY, max_running=10_000)}, Reason.FIELD_INVALID, "spec.theory.max_running"),
+        ({"theory": replace(THEORY, lease_s=0.5)}, Reason.FIELD_INVALID, "spec.theory.lease_s"),
         ({"motion": MotionCost(settle_s=1e308, dwell_s=1e308)}, Reason.FIELD_INVALID, "spec.motion.settle_s"),
         ({"motion": MotionCost(dwell_s=1.1e6)}, Reason.FIELD_INVALID, "spec.motion.dwell_s"),
         ({"motion": MotionCost(diagonals_per_s=1e-320)}, Reason.FIELD_INVALID, "spec.motion.diagonals_per_s"),
@@ -112,6 +121,7 @@ def test_the_etag_follows_every_field() -> None:
         "objectives": (Objective(PluginSpec("edge")),),
         "stop_rules": (StopRule("map_error", 0.1),),
         "motion": MotionCost(0.1),
+        "theory": THEORY,
     }
     assert set(changes) == set(SPEC.__dataclass_fields__)
     tags = {SPEC.etag} | {replace(SPEC, **{k: v}).etag for k, v in changes.items()}

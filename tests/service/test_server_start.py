@@ -34,7 +34,7 @@ def test_the_ready_line_and_the_token_file(server: Any) -> None:
 
 def test_health_of_each_service(server: Any) -> None:
     stub = health_pb2_grpc.HealthStub(server.channel)
-    want = {"": 1, "probescout.v1.PlannerService": 1, "probescout.v1.BlobService": 1, "probescout.v1.TheoryService": 2}
+    want = {"": 1, "probescout.v1.PlannerService": 1, "probescout.v1.BlobService": 1, "probescout.v1.TheoryService": 1}
     for name, status in want.items():
         assert stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=10).status == status
 

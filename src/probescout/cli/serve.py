@@ -23,6 +23,12 @@ def serve(
     insecure: Annotated[bool, typer.Option(help="Accept plaintext from other computers.")] = False,
     max_workers: Annotated[int, typer.Option(min=1, help="Most campaigns with a live model at once.")] = 4,
     max_blob_mib: Annotated[int, typer.Option(min=1, help="Largest array taken, MiB.")] = 1024,
+    theory_slots: Annotated[
+        int, typer.Option(min=0, help="Most theory jobs that run on this computer at once; 0: others run them.")
+    ] = 1,
+    theory_memory_mib: Annotated[
+        int, typer.Option(min=256, help="Address space of each process of such a job, MiB.")
+    ] = 4096,
 ) -> None:
     """Serve planners over gRPC until SIGTERM; one JSON line on stdout says when it is ready."""
     import asyncio
@@ -40,5 +46,10 @@ def serve(
             field="--http",
         )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    settings = Settings(max_workers=max_workers, max_blob_bytes=max_blob_mib << 20)
+    settings = Settings(
+        max_workers=max_workers,
+        max_blob_bytes=max_blob_mib << 20,
+        theory_slots=theory_slots,
+        theory_memory_bytes=theory_memory_mib << 20,
+    )
     asyncio.run(run(Listen(listen, data, token_file, tls_cert, tls_key, client_ca, insecure, settings)))

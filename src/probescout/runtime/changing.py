@@ -69,7 +69,7 @@ class Changing(CampaignWorks):
         """
         event, *_ = update(self.state, new, mask, etag, reason)
         expect = self._expect
-        if {"scalarizer", "policy", "members", "is_deep_member_disabled", "stop_rules"} & set(event.changed):
+        if {"scalarizer", "policy", "members", "is_deep_member_disabled", "stop_rules", "theory"} & set(event.changed):
             expect = await expectation(self._seats, event.spec)
 
         def decide(state: Campaign) -> list[Change]:

@@ -11,12 +11,13 @@ from probescout.runtime.changing import Changing
 from probescout.runtime.ledger import Change
 from probescout.runtime.looking import Looking
 from probescout.runtime.telling import Telling, Told
+from probescout.runtime.theorizing import Theorizing
 from probescout.runtime.works import Caller
 
 __all__ = ["Ask", "CampaignDriver", "Handed", "Told"]
 
 
-class CampaignDriver(Telling, Changing, Looking):
+class CampaignDriver(Telling, Changing, Looking, Theorizing):
     """Carries out what may be asked of one campaign."""
 
     async def renew(self, names: tuple[str, ...], tokens: tuple[str, ...], caller: Caller) -> tuple[Suggestion, ...]:

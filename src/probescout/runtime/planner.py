@@ -8,6 +8,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from probescout.core.admission import Expectation
 from probescout.core.clock import Clock, SystemClock
 from probescout.core.errors import (
     AlreadyExists,
@@ -27,6 +28,8 @@ from probescout.runtime.ledger import Ledger
 from probescout.runtime.once import Once, Request
 from probescout.runtime.seats import FitPool, Seats
 from probescout.runtime.settings import Settings
+from probescout.runtime.theory_broker import TheoryBroker
+from probescout.runtime.theory_staff import TheoryStaff
 from probescout.runtime.works import expectation
 from probescout.store.blobs import Blobs
 from probescout.store.journal import Journal
@@ -60,6 +63,9 @@ class Planner:
         self.clock: Clock = clock or SystemClock()
         self.seats = Seats(self.settings)
         self.pool = FitPool(self.settings)
+        self.theory = TheoryBroker(self.clock)
+        """The desk at which executors take the theory jobs of all campaigns."""
+        self._staff = TheoryStaff(self.theory, self.settings, data / "theory-results" if data is not None else None)
         self._root = data / "campaigns" if data is not None else None
         self._desks: dict[str, Desk] = {}
         self._damaged: dict[str, ProbescoutError] = {}
@@ -90,6 +96,7 @@ class Planner:
                     _log.error("campaign %s cannot be opened: %s", directory.name, error)
                     self._damaged[directory.name] = error
         self.seats.warm()
+        self._staff.start()
         await self.pool.warm()
         for desk in self._desks.values():
             if any(o.score_state is ScoreState.PENDING for o in desk.driver.state.observations.values()):
@@ -112,9 +119,10 @@ class Planner:
         ledger.directory = directory
         return ledger
 
-    def _seat(self, ledger: Ledger) -> Desk:
-        driver = CampaignDriver(ledger, self.seats, self.pool, self.clock, self.settings, None)
+    def _seat(self, ledger: Ledger, expect: Expectation | None = None) -> Desk:
+        driver = CampaignDriver(ledger, self.seats, self.pool, self.clock, self.settings, expect)
         desk = self._desks[ledger.state.id] = Desk(driver, Once(ledger))
+        self.theory.add(ledger)
         return desk
 
     async def create(self, campaign_id: str, spec: CampaignSpec, request: Request) -> Desk:
@@ -142,9 +150,7 @@ class Planner:
             expect = await expectation(self.seats, spec)
             event = Created(name, spec, self.clock.now())
             ledger = await asyncio.get_running_loop().run_in_executor(None, self._begin, event, request)
-            driver = CampaignDriver(ledger, self.seats, self.pool, self.clock, self.settings, expect)
-            desk = self._desks[name] = Desk(driver, Once(ledger))
-            return desk
+            return self._seat(ledger, expect)
 
     def _begin(self, event: Created, request: Request) -> Ledger:
         store: EventStore
@@ -190,8 +196,14 @@ class Planner:
         """Return all sound campaigns, oldest first."""
         return sorted(self._desks.values(), key=lambda d: (d.driver.state.created_time, d.driver.state.id))
 
+    async def end_theory(self) -> None:
+        """Hand out no more theory jobs and end those that run here; the journal keeps them for the next start."""
+        await self._staff.stop()
+        self.theory.close()
+
     async def close(self) -> None:
         """Finish what is under way, then release everything."""
+        await self.end_theory()
         await asyncio.gather(*(_close(desk) for desk in self._desks.values()))
         await self.seats.close()
         await self.pool.close()

@@ -25,3 +25,7 @@ class Settings:
     """Run models and fits inside this process: for notebooks and tests."""
     is_fit_awaited: bool = False
     """Wait for a due fit before suggesting, so that a run can be repeated to the last digit."""
+    theory_slots: int = 0
+    """Most theory jobs that this process runs beside the campaigns; 0: none, others may take them."""
+    theory_memory_bytes: int = 4 << 30
+    """Address space of every process of a theory job."""

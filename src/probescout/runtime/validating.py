@@ -9,6 +9,7 @@ from probescout.core.errors import InvalidInput, Reason
 from probescout.core.jsonable import from_json
 from probescout.core.ports import Planner, Scalarizer
 from probescout.core.specs import GIVEN, Objective
+from probescout.core.theory import Engine
 from probescout.runtime.further import Further
 from probescout.runtime.plugins import build
 from probescout.surrogates.members.catalogue import check_members
@@ -20,11 +21,15 @@ def validated(message: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         message: "scalarizer" and "policy" as {"name", "params"}, and where the spec has them "members",
-            "is_deep_member_disabled", "stop_rules" (names) and "objectives" (as JSON).
+            "is_deep_member_disabled", "stop_rules" (names), "objectives" (as JSON) and "theory"; or "theory" alone.
 
     Raises:
         InvalidInput: With the field.
     """
+    if message.get("theory"):
+        _check_theory(message["theory"])
+    if "scalarizer" not in message:
+        return {}
     scalarizer = build_scalarizer(message["scalarizer"])
     policy = build("probescout.planners", message["policy"], field="spec.policy")
     _check_policy(policy, 1 + len(message.get("objectives", ())))
@@ -34,6 +39,19 @@ def validated(message: Mapping[str, Any]) -> dict[str, Any]:
     if scalarizer is None:
         return {"n_dims": 0, "axis_unit": ""}
     return {"n_dims": scalarizer.n_dims, "axis_unit": scalarizer.axis_unit or ""}
+
+
+def _check_theory(theory: Mapping[str, Any]) -> None:
+    """Build an engine, {"name", "params"}, and look whether it gives the "quantity" that is wanted, if any."""
+    field = theory.get("field", "spec.theory")
+    engine: Engine = build("probescout.theory", theory["engine"], field=f"{field}.engine")
+    wanted = theory.get("quantity")
+    if wanted is not None and wanted not in engine.quantities:
+        raise InvalidInput(
+            Reason.FIELD_INVALID,
+            f"engine '{engine.name}' gives no '{wanted[:80]}'; it gives {', '.join(engine.quantities)}",
+            field=f"{field}.quantity",
+        )
 
 
 def build_scalarizer(spec: Mapping[str, Any]) -> Scalarizer | None:

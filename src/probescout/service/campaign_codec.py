@@ -64,6 +64,8 @@ def write_campaign(state: Campaign, head: Head) -> pb.Campaign:
             seconds_reserved=use.seconds_reserved,
             dose_spent=use.dose_spent,
             dose_reserved=use.dose_reserved,
+            core_hours_spent=use.core_hours_spent,
+            core_hours_reserved=use.core_hours_reserved,
         ),
         n_observations=len(state.observations),
         n_pending=len(state.pending),

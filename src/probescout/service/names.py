@@ -12,6 +12,7 @@ _PATTERNS = {
     "frame": re.compile(rf"campaigns/{_ID}/frames/{_ID}"),
     "point": re.compile(rf"campaigns/{_ID}/points/{_ID}"),
     "suggestion": re.compile(rf"campaigns/{_ID}/suggestions/{_ID}"),
+    "theoryJob": re.compile(rf"campaigns/{_ID}/theoryJobs/{_ID}"),
     "observation": re.compile(rf"campaigns/{_ID}/observations/{_ID}"),
 }
 
@@ -26,7 +27,7 @@ def campaign_id(name: str, *, field: str = "campaign") -> str:
 
 
 def member_ids(kind: str, name: str, *, field: str = "name") -> tuple[str, str]:
-    """Return (campaign id, own id) of a frame, suggestion or observation.
+    """Return (campaign id, own id) of a frame, suggestion, observation or another member of a campaign.
 
     Raises:
         InvalidInput: FIELD_MISSING or ID_INVALID.

@@ -6,12 +6,5 @@ NOT_BUILT = frozenset(
     {
         "/probescout.v1.PlannerService/ExportCampaign",
         "/probescout.v1.PlannerService/VerifyCampaign",
-        "/probescout.v1.TheoryService/SubmitTheoryJob",
-        "/probescout.v1.TheoryService/AcquireTheoryJobs",
-        "/probescout.v1.TheoryService/ReportTheoryProgress",
-        "/probescout.v1.TheoryService/FinishTheoryJob",
-        "/probescout.v1.TheoryService/ListTheoryJobs",
-        "/probescout.v1.TheoryService/CancelTheoryJob",
-        "/probescout.v1.TheoryService/SetEvidenceState",
     }
 )

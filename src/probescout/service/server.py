@@ -25,6 +25,7 @@ from probescout.service.auth import Tokens
 from probescout.service.blob_servicer import BlobServicer
 from probescout.service.guard import Guard
 from probescout.service.planner_servicer import PlannerServicer
+from probescout.service.theory_servicer import TheoryServicer
 
 SERVICES = ("probescout.v1.PlannerService", "probescout.v1.BlobService", "probescout.v1.TheoryService")
 MAX_MESSAGE = 8 << 20
@@ -121,7 +122,7 @@ class Server:
         )
         rpc.add_PlannerServiceServicer_to_server(PlannerServicer(self.planner), self._server)  # type: ignore[no-untyped-call]
         rpc.add_BlobServiceServicer_to_server(BlobServicer(self.planner), self._server)  # type: ignore[no-untyped-call]
-        rpc.add_TheoryServiceServicer_to_server(rpc.TheoryServiceServicer(), self._server)  # type: ignore[no-untyped-call]
+        rpc.add_TheoryServiceServicer_to_server(TheoryServicer(self.planner), self._server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = [s.full_name for s in pb.DESCRIPTOR.services_by_name.values()]
         reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
@@ -143,15 +144,15 @@ class Server:
         return wanted if wanted.startswith("unix:") else f"{wanted.rpartition(':')[0]}:{port}"
 
     async def _set_health(self, status: int) -> None:
-        for name in ("", SERVICES[0], SERVICES[1]):
+        for name in ("", *SERVICES):
             await self._health.set(name, status)
-        # TheoryService is part of the contract and not built in this server.
-        await self._health.set(SERVICES[2], health_pb2.HealthCheckResponse.NOT_SERVING)
 
     async def stop(self) -> None:
         """Refuse new work, let calls end, release everything."""
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         self.guard.drain()
+        # Executors that wait for a job get none, or their calls would hold up the end.
+        await self.planner.end_theory()
         try:
             await asyncio.wait_for(self.guard.idle(), GRACE_S)
         except TimeoutError:

@@ -25,6 +25,7 @@ from probescout.core.specs import (
     SeedKind,
     StopRule,
 )
+from probescout.core.theory_spec import TheorySpec
 
 MAX_DEPTH = 48
 """Deepest nesting of a JSON object from a client; the journal takes 64 levels, those of the spec around it included."""
@@ -109,6 +110,7 @@ def read_spec(m: pb.CampaignSpec) -> CampaignSpec:
         objectives=tuple(_read_objectives(m)),
         stop_rules=tuple(StopRule(rule.name, rule.bound) for rule in m.stop_rules),
         motion=_read_motion(m),
+        theory=_read_theory(m),
     )
 
 
@@ -126,6 +128,36 @@ def _read_motion(m: pb.CampaignSpec) -> MotionCost | None:
     if not m.HasField("motion"):
         return None
     return MotionCost(m.motion.settle_s, m.motion.dwell_s, m.motion.diagonals_per_s)
+
+
+def _read_theory(m: pb.CampaignSpec) -> TheorySpec | None:
+    if not m.HasField("theory"):
+        return None
+    theory = m.theory
+    return TheorySpec(
+        PluginSpec(theory.engine, read_json(theory.settings_json, field="spec.theory.settings_json")),
+        theory.quantity,
+        window_m=theory.window_m or TheorySpec.window_m,
+        deadline_s=theory.deadline_s or TheorySpec.deadline_s,
+        lease_s=theory.lease_s or TheorySpec.lease_s,
+        max_attempts=theory.max_attempts or TheorySpec.max_attempts,
+        max_running=theory.max_running or TheorySpec.max_running,
+        is_automatic=not theory.is_automatic_disabled,
+    )
+
+
+def _write_theory(theory: TheorySpec) -> pb.TheorySpec:
+    return pb.TheorySpec(
+        engine=theory.engine.name,
+        settings_json=_dump(theory.engine.params),
+        quantity=theory.quantity,
+        window_m=theory.window_m,
+        deadline_s=theory.deadline_s,
+        lease_s=theory.lease_s,
+        max_attempts=theory.max_attempts,
+        max_running=theory.max_running,
+        is_automatic_disabled=not theory.is_automatic,
+    )
 
 
 def _read_seeds(m: pb.CampaignSpec) -> SeedDesign:
@@ -210,6 +242,7 @@ def write_spec(spec: CampaignSpec) -> pb.CampaignSpec:
         ],
         stop_rules=[pb.StopRule(name=rule.name, bound=rule.bound) for rule in spec.stop_rules],
         motion=pb.MotionCost(**vars(spec.motion)) if spec.motion is not None else None,
+        theory=_write_theory(spec.theory) if spec.theory is not None else None,
     )
 
 
