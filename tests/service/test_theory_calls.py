@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+import probescout_client as ps
 import pytest
 from probescout_client.wire.v1 import probescout_pb2 as pb
 from probescout_client.wire.v1 import probescout_pb2_grpc as rpc
@@ -373,6 +374,23 @@ def test_a_flood_of_jobs_is_bounded(theory: Theory) -> None:
     assert reasons == {"OK": 256, "RESOURCE_EXHAUSTED": 144}
     assert len(theory.jobs(name)) == 256
     theory.server.call("GetCampaign", pb.GetCampaignRequest(name=name))
+
+
+def test_the_thin_client_asks_vetoes_and_takes_back(theory: Theory) -> None:
+    name = campaign(theory, "thin")
+    server = theory.server
+    with ps.connect(server.ready["grpc"], token=server.token, outbox=str(server.data / "outbox")) as planner:
+        run = planner.resume(name)
+        one = run.theory.submit(structure={"mean": 1.0}, reason="from a script")
+        two = run.theory.submit(structure={"mean": 2.0}, engine="springs", settings={"k": 2})
+        assert run.theory.cancel(two.name, "not that one").state == "cancelled"
+        [order] = theory.acquire(campaign=name)
+        [seen] = run.theory.jobs("running")
+        assert seen.name == one.name and seen.worker == "w" and seen.reason == "from a script"
+        theory.finish(order)
+        assert run.theory.retract(one.name, "wrong").is_applied is False
+        done = run.theory.apply(one.name)
+        assert done.is_applied and done.results["energy"] == ps.Quantity(1.5, "eV", 0.1) and done.position is None
 
 
 def test_the_server_runs_jobs_by_itself(

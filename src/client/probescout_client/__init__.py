@@ -32,6 +32,7 @@ from probescout_client.run import Run
 from probescout_client.safety import SafetyLimits
 from probescout_client.session import RunOptions
 from probescout_client.tensors import Array, from_tensor, to_tensor
+from probescout_client.theory import Quantity, TheoryJob, TheoryPlan
 
 __version__ = "0.1.0"
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "Planner",
     "Point",
     "ProbescoutError",
+    "Quantity",
     "Run",
     "RunOptions",
     "SafetyError",
@@ -58,6 +60,8 @@ __all__ = [
     "ServerFault",
     "StopAdvice",
     "StopReport",
+    "TheoryJob",
+    "TheoryPlan",
     "Told",
     "Unauthenticated",
     "Unavailable",

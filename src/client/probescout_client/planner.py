@@ -28,6 +28,7 @@ from probescout_client.specs import (
     to_scalarizer,
     to_seed_design,
 )
+from probescout_client.theory import TheoryPlan, to_theory
 from probescout_client.wire.v1 import probescout_pb2 as pb
 
 
@@ -104,6 +105,7 @@ class Planner:
         objectives: Iterable[Objective] = (),
         stop_rules: Optional[Dict[str, float]] = None,
         motion: Optional[Motion] = None,
+        theory: Optional[TheoryPlan] = None,
         **options: Any,
     ) -> Run:
         """Declare a campaign, send its image and return the run.
@@ -147,6 +149,7 @@ class Planner:
             objectives: Further targets beside the first; see `Run.pareto_front` and the policy "pareto".
             stop_rules: Bound of each rule by name, for example {"expected_regret": 0.1}; see `Run.advice`.
             motion: What moving and measuring cost, for policies that weigh it; None: every point costs the same.
+            theory: Which simulations of patches may inform the model; None: none. See `Run.theory`.
             **options: Fields of RunOptions, for example prefetch=4, park_after_s=60, on_park=blank_beam.
 
         Raises:
@@ -178,6 +181,7 @@ class Planner:
             objectives=[to_objective(objective) for objective in objectives],
             stop_rules=[pb.StopRule(name=name, bound=bound) for name, bound in (stop_rules or {}).items()],
             motion=to_motion(motion),
+            theory=to_theory(theory),
         )
         request = pb.CreateCampaignRequest(request_id=str(uuid.uuid4()), campaign_id=campaign or "", spec=spec)
         try:

@@ -11,6 +11,7 @@ from probescout_client.errors import HistoryMismatch, InvalidInput, Unavailable
 from probescout_client.points import Budget, Event, Point, StopAdvice, StopReport, to_event, to_point, word
 from probescout_client.specs import to_budget, to_policy, to_scalarizer
 from probescout_client.tensors import Array
+from probescout_client.theory import Theory
 from probescout_client.wire.v1 import probescout_pb2 as pb
 
 RECONNECT_S = 0.5
@@ -24,6 +25,11 @@ class Steering(Changes):
         """Address of the campaign: server and name, as `probescout watch` takes it."""
         scheme = "grpc" if self._session.connection.is_plaintext else "grpcs"
         return "{}://{}/{}".format(scheme, self._session.connection.target, self.name)
+
+    @property
+    def theory(self) -> Theory:
+        """The simulations of the campaign."""
+        return Theory(self._session)
 
     @property
     def is_stopping(self) -> bool:

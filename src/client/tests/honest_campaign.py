@@ -27,6 +27,7 @@ class State:
         self.replies = {}
         self.blobs = {}
         self.uploads = {}
+        self.jobs = {}
         self.calls = []
         self.faults = []
         """(call, "before" or "after" the commit, code): taken from the front by the next matching call."""

@@ -7,13 +7,19 @@ from concurrent import futures
 
 import grpc
 from honest_campaign import CODES, Campaign, RefusalError, State
+from honest_theory import TheoryCalls
 from probescout_client.wire.v1 import probescout_pb2 as pb
 from probescout_client.wire.v1 import probescout_pb2_grpc
 
 TOKEN = "test-token"
 
 
-class Servicer(probescout_pb2_grpc.PlannerServiceServicer, probescout_pb2_grpc.BlobServiceServicer):
+class Servicer(
+    TheoryCalls,
+    probescout_pb2_grpc.PlannerServiceServicer,
+    probescout_pb2_grpc.BlobServiceServicer,
+    probescout_pb2_grpc.TheoryServiceServicer,
+):
     def __init__(self, state):
         self.state = state
 
@@ -255,7 +261,8 @@ def _refuse(context, refusal):
 
 for _name in (
     "CreateCampaign GetCampaign ListCampaigns UpdateCampaign ControlCampaign AddFrame Suggest Tell Step RenewLeases "
-    "ReleaseSuggestions ListObservations ListSuggestions Preview GetMaps ListPlugins BeginBlob WriteBlob FinishBlob"
+    "ReleaseSuggestions ListObservations ListSuggestions Preview GetMaps ListPlugins BeginBlob WriteBlob FinishBlob "
+    "SubmitTheoryJob ListTheoryJobs CancelTheoryJob SetEvidenceState"
 ).split():
     setattr(Servicer, _name, _bind(_name))
 
@@ -275,6 +282,7 @@ class HonestServer:
         servicer = Servicer(self.state)
         probescout_pb2_grpc.add_PlannerServiceServicer_to_server(servicer, self._server)
         probescout_pb2_grpc.add_BlobServiceServicer_to_server(servicer, self._server)
+        probescout_pb2_grpc.add_TheoryServiceServicer_to_server(servicer, self._server)
         if self._credentials is None:
             port = self._server.add_insecure_port(self.target)
         else:
