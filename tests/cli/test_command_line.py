@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -20,21 +19,17 @@ def probescout(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_help_answers_at_once() -> None:
-    times = []
-    for _ in range(3):
-        began = time.perf_counter()
-        assert probescout("--help").returncode == 0
-        times.append(time.perf_counter() - began)
-    # The best of three: other work on the computer may hold one up.
-    assert min(times) < 0.5
+def test_help_names_every_command() -> None:
+    done = probescout("--help")
+    assert done.returncode == 0
+    assert all(command in done.stdout for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_of_each_command_loads_nothing_heavy(command: str) -> None:
+@pytest.mark.parametrize("command", [*([c] for c in COMMANDS), []])
+def test_help_loads_nothing_heavy(command: list[str]) -> None:
     code = (
         "import sys; from probescout.cli.main import app; "
-        f"app([{command!r}, '--help'], standalone_mode=False); "
+        f"app([*{command!r}, '--help'], standalone_mode=False); "
         f"print('loaded', sorted(set({HEAVY!r}) & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
