@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import dataclasses
 import os
 import signal
 import subprocess
@@ -15,15 +16,16 @@ from typing import Any
 import pytest
 
 from probescout.core.errors import InvalidInput, NotFound, ProbescoutError, Reason, WrongState
-from probescout.core.events import Control, Controlled, Created, decode
+from probescout.core.events import Control, Controlled, Created, Updated, decode
 from probescout.core.ports import Receipt
-from probescout.core.specs import CampaignSpec, PluginSpec
+from probescout.core.specs import Budget, CampaignSpec, PluginSpec
 from probescout.core.theory import Failure, JobResult, JobState, Quantity
-from probescout.core.theory_events import TheoryEnded, TheoryQueued
+from probescout.core.theory_events import TheoryEnded, TheoryQueued, TheoryRequeued
 from probescout.core.theory_spec import TheorySpec
 from probescout.runtime.ledger import Change, Ledger
 from probescout.runtime.theory_broker import TheoryBroker
 from probescout.runtime.theory_local import LocalExecutor
+from probescout.runtime.theory_watch import OWN_WORKER
 from probescout.store.blob_names import blob_name
 from probescout.store.journal import Journal
 from probescout.store.memory import MemoryBlobs, MemoryJournal
@@ -166,6 +168,82 @@ def test_garbage_fails_the_job_and_is_named() -> None:
     run(work)
 
 
+def test_a_worker_that_reports_for_ever_is_stopped_a_lease_after_the_deadline() -> None:
+    async def work(broker: TheoryBroker, ledger: Ledger, clock: Clock) -> None:
+        await broker.submit("c", asked(ledger, "j1", deadline_s=60.0), "me")
+        [order] = await broker.acquire("w", [MISBEHAVING], 1, 30.0)
+        for _ in range(4):
+            clock.seconds += 20.0
+            assert not (await broker.progress(order.name, order.token, 0.5, "soon")).is_cancelled
+        assert broker.heard("c", "j1").share == 0.5 and broker.heard("c", "j1").expires_in_s == 10.0
+        clock.seconds += 9.0
+        await broker.progress(order.name, order.token, 0.5, "soon")
+        clock.seconds += 1.0
+        standing = await broker.progress(order.name, order.token, 0.5, "soon")
+        assert not standing.expires_in_s
+        while ledger.state.open_jobs:
+            await asyncio.sleep(0.01)
+        ended = ledger.state.jobs["j1"].ended
+        assert ended is not None and ended.failure is Failure.TIMED_OUT
+        assert ended.core_hours == pytest.approx(60.0 / 3600.0), "no more than was reserved"
+        assert broker.heard("c", "j1").share == 0.0
+
+    run(work)
+
+
+def test_a_damaged_structure_is_not_handed_out() -> None:
+    async def work(broker: TheoryBroker, ledger: Ledger, clock: Clock) -> None:
+        await broker.submit("c", asked(ledger, "j1", structure="blobs/sha256-" + "0" * 64), "me")
+        await broker.submit("c", asked(ledger, "j2"), "me")
+        [order] = await broker.acquire("w", [MISBEHAVING], 1, 30.0)
+        assert order.name.endswith("j2")
+        ended = ledger.state.jobs["j1"].ended
+        assert ended is not None and ended.failure is Failure.BAD_INPUT and "cannot be read" in ended.message
+
+    run(work)
+
+
+def test_the_budget_ends_a_job_before_its_deadline() -> None:
+    async def work(broker: TheoryBroker, ledger: Ledger, clock: Clock) -> None:
+        spec = dataclasses.replace(ledger.state.spec, budget=Budget(core_hours=0.01))
+        await ledger.commit([Change(Updated(spec, ("budget",)))], principal="me")
+        await broker.submit("c", asked(ledger, "j1"), "me")
+        [order] = await broker.acquire("w", [MISBEHAVING], 1, 0.0)
+        assert order.deadline_s == pytest.approx(36.0) and order.lease_s == 60.0, "as the campaign declares"
+
+    run(work)
+
+
+def test_a_closing_desk_sends_those_who_wait_away() -> None:
+    async def work(broker: TheoryBroker, ledger: Ledger, clock: Clock) -> None:
+        waiting = asyncio.create_task(broker.acquire("w", [MISBEHAVING], 1, 30.0, wait_s=50.0))
+        await asyncio.sleep(0)
+        broker.close()
+        assert await asyncio.wait_for(waiting, 10) == ()
+
+    run(work)
+
+
+def test_what_the_service_ran_itself_is_lost_with_it_and_others_get_their_grace() -> None:
+    async def work(broker: TheoryBroker, ledger: Ledger, clock: Clock) -> None:
+        for name in ("j1", "j2"):
+            await broker.submit("c", asked(ledger, name), "me")
+        await broker.acquire(OWN_WORKER, [MISBEHAVING], 1, 30.0)
+        [other] = await broker.acquire("elsewhere", [MISBEHAVING], 1, 30.0)
+        broker.close()
+        after = TheoryBroker(clock)
+        after.add(ledger)
+        while ledger.state.jobs["j1"].state is JobState.RUNNING:
+            await asyncio.sleep(0.01)
+        last = [decode(r) for r in ledger.store.read()][-1]
+        assert isinstance(last, TheoryRequeued) and "started anew" in last.reason
+        assert ledger.state.jobs["j2"].state is JobState.RUNNING
+        await after.finish(other.name, other.token, GOOD)
+        after.close()
+
+    run(work)
+
+
 def test_campaigns_take_turns() -> None:
     async def work(broker: TheoryBroker, ledger: Ledger, clock: Clock) -> None:
         other = begun(clock, "d")
@@ -173,6 +251,7 @@ def test_campaigns_take_turns() -> None:
         for i in range(3):
             await broker.submit("c", asked(ledger, f"j{i}"), "me")
             await broker.submit("d", asked(other, f"j{i}"), "me")
+        assert await broker.acquire("w", [MISBEHAVING], 1, 30.0, campaign="e") == ()
         served = [(await broker.acquire("w", [MISBEHAVING], 1, 30.0))[0].name.split("/")[1] for _ in range(4)]
         assert sorted(served[:2]) == sorted(served[2:]) == ["c", "d"]
         other.close()

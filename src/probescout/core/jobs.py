@@ -218,7 +218,7 @@ def finish(
 
 
 def lost(
-    state: Campaign, name: str, attempt: int, time: float, *, is_overdue: bool = False
+    state: Campaign, name: str, attempt: int, time: float, *, is_overdue: bool = False, why: str = ""
 ) -> list[TheoryEnded | TheoryRequeued]:
     """Return the events of a lease that ran out; none when the attempt has ended meanwhile.
 
@@ -228,6 +228,7 @@ def lost(
         attempt: Whose lease it was.
         time: Seconds since 1970 UTC.
         is_overdue: It ran out because the deadline of the job has passed, however well its worker reports.
+        why: It was lost for another reason than silence.
     """
     job = state.jobs[name]
     if job.state is not JobState.RUNNING or job.attempt != attempt or job.lease is None:
@@ -236,7 +237,7 @@ def lost(
     if is_overdue:
         why = f"not done within {job.queued.deadline_s:g} s; raise the deadline, or make the structure smaller"
         return [TheoryEnded(name, JobState.FAILED, attempt, time, (), Failure.TIMED_OUT, why, hours)]
-    why = f"worker '{job.lease.worker}' has not reported for {job.lease.lease_s:g} s"
+    why = why or f"worker '{job.lease.worker}' has not reported for {job.lease.lease_s:g} s"
     if attempt < job.queued.max_attempts:
         return [TheoryRequeued(name, attempt, Failure.LOST, why, hours)]
     return [TheoryEnded(name, JobState.FAILED, attempt, time, (), Failure.LOST, why, hours)]

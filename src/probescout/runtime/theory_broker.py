@@ -8,140 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
-import math
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from probescout.core import jobs
 from probescout.core.clock import Clock
-from probescout.core.errors import InvalidInput, NotFound, ProbescoutError, Reason
-from probescout.core.state import Campaign, Status
-from probescout.core.theory import JobOrder, JobResult, JobState, Standing, TheoryPatch
+from probescout.core.errors import HistoryMismatch, InvalidInput, NotFound, Reason
+from probescout.core.state import Campaign
+from probescout.core.theory import Failure, JobOrder, JobResult, JobState, Standing, TheoryPatch
 from probescout.core.theory_events import Job, TheoryLeased, TheoryQueued
-from probescout.runtime.leases import Leases
-from probescout.runtime.ledger import Change, Ledger, load_array
+from probescout.runtime.ledger import Ledger, load_array
 from probescout.runtime.minding import SYSTEM
-from probescout.runtime.theory_results import canonical, judged
+from probescout.runtime.theory_results import canonical, failed, judged
+from probescout.runtime.theory_watch import Heard, JobWatch
 from probescout.store.blob_names import blob_name, digest_of
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Lease:
-    id: str
-    lease_s: float
-
-
-@dataclass(frozen=True)
-class Heard:
-    """What a worker last said of its job, and how long its lease lasts."""
-
-    expires_in_s: float = 0.0
-    share: float = 0.0
-    message: str = ""
-
-
-class _Campaign:
-    """The jobs of one campaign: its journal, and the leases that run out."""
-
-    def __init__(self, ledger: Ledger, clock: Clock, moved: Callable[[], None]) -> None:
-        self.ledger = ledger
-        self._clock = clock
-        self._moved = moved
-        self.leases = Leases(clock, self._expire)
-        self.started: dict[str, float] = {}
-        """Monotonic time at which each job at work began, or at which this process learnt of it."""
-        self.heard: dict[str, tuple[float, str]] = {}
-        """What the worker of each said last: share of the work, and words."""
-        # After a restart nobody knows how long workers have waited: every lease gets one full period of grace.
-        for name, at_work in ledger.state.open_jobs.items():
-            lease = ledger.state.jobs[name].lease
-            if at_work and lease is not None:
-                self.begin(name, lease.lease_s)
-        self._watch = asyncio.create_task(self._follow())
-
-    @property
-    def state(self) -> Campaign:
-        return self.ledger.state
-
-    def begin(self, job: str, lease_s: float) -> None:
-        """Watch a lease from now on."""
-        self.started[job] = self._clock.monotonic()
-        self.leases.grant([_Lease(job, lease_s)])
-
-    def renew(self, job: Job, share: float, message: str) -> float:
-        """Give a lease another period, and return it: 0 once the job's deadline has passed, and a period more."""
-        assert job.lease is not None
-        left = self.overtime(job)
-        if left <= 0.0:
-            return 0.0
-        self.heard[job.id] = (share, message)
-        self.leases.grant([_Lease(job.id, min(left, job.lease.lease_s))])
-        return self.leases.left(job.id)
-
-    def overtime(self, job: Job) -> float:
-        """Return the seconds that a job at work may still go on: its executor has a lease more to end it itself."""
-        assert job.lease is not None
-        until = self.started.get(job.id, -math.inf) + job.queued.deadline_s + job.lease.lease_s
-        return until - self._clock.monotonic()
-
-    def forget(self, job: str) -> None:
-        """Watch a lease no more."""
-        self.leases.drop([job])
-        self.started.pop(job, None)
-        self.heard.pop(job, None)
-
-    async def commit(self, decide: Callable[[Campaign], Sequence[Any]], principal: str) -> None:
-        await self.ledger.commit(lambda state: [Change(event) for event in decide(state)], principal=principal)
-
-    async def _follow(self) -> None:
-        """Look at every change of the campaign: new jobs are offered, those of an ended campaign are cancelled."""
-        while True:
-            moved = self.ledger.moved
-            for name in [n for n in self.started if not self.state.open_jobs.get(n)]:
-                self.forget(name)
-            if self.state.open_jobs and self.state.status in (Status.STOPPED, Status.ABORTED):
-                try:
-                    await self.commit(self._cancelled, SYSTEM)
-                except ProbescoutError as error:
-                    # With the next change of the campaign, or at the next start, they are cancelled after all.
-                    _log.warning("campaign %s: jobs are not cancelled yet: %s", self.state.id, error)
-            if self.has_waiting:
-                self._moved()
-            await moved.wait()
-
-    @property
-    def has_waiting(self) -> bool:
-        """Whether a job waits to be taken."""
-        return not all(self.state.open_jobs.values())
-
-    def _cancelled(self, state: Campaign) -> list[Any]:
-        return [*jobs.cancel_all(state, f"the campaign is {state.status}", self._clock.now())]
-
-    async def _expire(self, names: tuple[str, ...]) -> None:
-        def decide(state: Campaign) -> list[Any]:
-            # Finished or renewed while earlier commits were written?
-            still = [state.jobs[n] for n in names if not self.leases.left(n) and state.open_jobs.get(n)]
-            now = self._clock.now()
-            return [e for j in still for e in jobs.lost(state, j.id, j.attempt, now, is_overdue=self.overtime(j) <= 0)]
-
-        await self.commit(decide, SYSTEM)
-
-    async def end_overdue(self, job: Job) -> None:
-        """End a job whose worker goes on reporting after its deadline."""
-
-        def decide(state: Campaign) -> list[Any]:
-            return [*jobs.lost(state, job.id, job.attempt, self._clock.now(), is_overdue=True)]
-
-        await self.commit(decide, SYSTEM)
-
-    def close(self) -> None:
-        self._watch.cancel()
-        self.leases.close()
 
 
 class TheoryBroker:
@@ -156,7 +38,7 @@ class TheoryBroker:
         """
         self._clock = clock
         self._new_token = new_token
-        self._campaigns: dict[str, _Campaign] = {}
+        self._campaigns: dict[str, JobWatch] = {}
         self._changed = asyncio.Event()
         """Set at a change, and then replaced: nobody who waits can miss one that another has seen."""
         self._is_closed = False
@@ -165,7 +47,7 @@ class TheoryBroker:
 
     def add(self, ledger: Ledger) -> None:
         """Look after the jobs of a campaign, those that were at work before a restart too."""
-        self._campaigns[ledger.state.id] = _Campaign(ledger, self._clock, self._wake)
+        self._campaigns[ledger.state.id] = JobWatch(ledger, self._clock, self._wake)
         self._wake()
 
     def _wake(self) -> None:
@@ -220,7 +102,7 @@ class TheoryBroker:
         await mine.commit(lambda state: jobs.set_evidence(state, job, is_applied, reason), principal)
         return jobs.find(mine.state, job)
 
-    def _campaign(self, name: str) -> _Campaign:
+    def _campaign(self, name: str) -> JobWatch:
         if name not in self._campaigns:
             raise NotFound(
                 Reason.CAMPAIGN_NOT_FOUND, f"no campaign '{name[:80]}' with theory is open here", field="campaign"
@@ -302,9 +184,16 @@ class TheoryBroker:
         if not isinstance(event, TheoryLeased):
             return None, True
         mine.begin(event.job, event.lease_s)
-        return await self._order(mine, event, token), True
+        try:
+            return await self._order(mine, event, token), True
+        except (NotFound, HistoryMismatch) as error:
+            # Its patch or structure is lost or damaged: it is not handed out, and names what is wrong.
+            unreadable = failed(Failure.BAD_INPUT, f"what was to be simulated cannot be read: {error.message}")
+            now = self._clock.now()
+            await mine.commit(lambda state: jobs.finish(state, event.job, token, unreadable, now), SYSTEM)
+            return None, True
 
-    async def _order(self, mine: _Campaign, lease: TheoryLeased, token: str) -> JobOrder:
+    async def _order(self, mine: JobWatch, lease: TheoryLeased, token: str) -> JobOrder:
         asked = mine.state.jobs[lease.job].queued
         order = JobOrder(
             name=f"campaigns/{mine.state.id}/theoryJobs/{lease.job}",
@@ -312,7 +201,8 @@ class TheoryBroker:
             settings=asked.engine.params,
             token=token,
             attempt=lease.attempt,
-            deadline_s=asked.deadline_s,
+            # Where the budget ends before the deadline, so does the job.
+            deadline_s=min(asked.deadline_s, lease.core_hours * jobs.SECONDS_AN_HOUR),
             lease_s=lease.lease_s,
         )
         loop, blobs = asyncio.get_running_loop(), mine.ledger.blobs
@@ -362,7 +252,7 @@ class TheoryBroker:
             return Heard()
         return Heard(mine.leases.left(job), *mine.heard.get(job, (0.0, "")))
 
-    def _find(self, name: str) -> tuple[_Campaign, str]:
+    def _find(self, name: str) -> tuple[JobWatch, str]:
         parts = name.split("/")
         if len(parts) != 4 or (parts[0], parts[2]) != ("campaigns", "theoryJobs"):
             raise InvalidInput(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from probescout.core.errors import ProbescoutError
 from probescout.core.registry import THEORY, installed
 from probescout.runtime.settings import Settings
+from probescout.runtime.theory_watch import OWN_WORKER
 
 if TYPE_CHECKING:
     from probescout.core.theory import Executor
@@ -53,6 +54,7 @@ class TheoryStaff:
                 n_slots=self._settings.theory_slots,
                 memory_bytes=self._settings.theory_memory_bytes,
                 cache=self._cache,
+                worker_id=OWN_WORKER,
             )
             await self._executor.start()
         except (ProbescoutError, OSError) as error:

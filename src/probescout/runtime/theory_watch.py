@@ -1,0 +1,156 @@
+"""The theory jobs of one campaign: which leases run out when, and what follows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from probescout.core import jobs
+from probescout.core.clock import Clock
+from probescout.core.errors import ProbescoutError
+from probescout.core.state import Campaign, Status
+from probescout.core.theory_events import Job
+from probescout.runtime.leases import Leases
+from probescout.runtime.ledger import Change, Ledger
+from probescout.runtime.minding import SYSTEM
+
+OWN_WORKER = "service"
+"""Id of the executor in the process of the service: what it ran has died with it."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Lease:
+    id: str
+    lease_s: float
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a worker last said of its job, and how long its lease lasts."""
+
+    expires_in_s: float = 0.0
+    share: float = 0.0
+    message: str = ""
+
+
+class JobWatch:
+    """The jobs of one campaign: its journal, and the leases that run out."""
+
+    def __init__(self, ledger: Ledger, clock: Clock, moved: Callable[[], None]) -> None:
+        """Watch from now on.
+
+        Args:
+            ledger: Of the campaign.
+            clock: Its monotonic time decides when leases run out.
+            moved: Called when there may be a job to take.
+        """
+        self.ledger = ledger
+        self._clock = clock
+        self._moved = moved
+        self.leases = Leases(clock, self._expire)
+        self.started: dict[str, float] = {}
+        """Monotonic time at which each job at work began, or at which this process learnt of it."""
+        self.heard: dict[str, tuple[float, str]] = {}
+        """What the worker of each said last: share of the work, and words."""
+        self._orphans: set[str] = set()
+        # After a restart nobody knows how long workers have waited: every lease gets one full period of grace.
+        for name, at_work in ledger.state.open_jobs.items():
+            lease = ledger.state.jobs[name].lease
+            if at_work and lease is not None and lease.worker == OWN_WORKER:
+                self._orphans.add(name)
+                self.begin(name, 0.0)
+            elif at_work and lease is not None:
+                self.begin(name, lease.lease_s)
+        self._watch = asyncio.create_task(self._follow())
+
+    @property
+    def state(self) -> Campaign:
+        """The campaign as committed."""
+        return self.ledger.state
+
+    def begin(self, job: str, lease_s: float) -> None:
+        """Watch a lease from now on."""
+        self.started[job] = self._clock.monotonic()
+        self.leases.grant([_Lease(job, lease_s)])
+
+    def renew(self, job: Job, share: float, message: str) -> float:
+        """Give a lease another period, and return it: 0 once the job's deadline has passed, and a period more."""
+        assert job.lease is not None
+        left = self.overtime(job)
+        if left <= 0.0:
+            return 0.0
+        self.heard[job.id] = (share, message)
+        self.leases.grant([_Lease(job.id, min(left, job.lease.lease_s))])
+        return self.leases.left(job.id)
+
+    def overtime(self, job: Job) -> float:
+        """Return the seconds that a job at work may still go on: its executor has a lease more to end it itself."""
+        assert job.lease is not None
+        until = self.started.get(job.id, -math.inf) + job.queued.deadline_s + job.lease.lease_s
+        return until - self._clock.monotonic()
+
+    def forget(self, job: str) -> None:
+        """Watch a lease no more."""
+        self.leases.drop([job])
+        self.started.pop(job, None)
+        self.heard.pop(job, None)
+
+    async def commit(self, decide: Callable[[Campaign], Sequence[Any]], principal: str) -> None:
+        """Commit what is decided on the newest state."""
+        await self.ledger.commit(lambda state: [Change(event) for event in decide(state)], principal=principal)
+
+    async def _follow(self) -> None:
+        """Look at every change of the campaign: new jobs are offered, those of an ended campaign are cancelled."""
+        while True:
+            moved = self.ledger.moved
+            for name in [n for n in self.started if not self.state.open_jobs.get(n)]:
+                self.forget(name)
+            if self.state.open_jobs and self.state.status in (Status.STOPPED, Status.ABORTED):
+                try:
+                    await self.commit(self._cancelled, SYSTEM)
+                except ProbescoutError as error:
+                    # With the next change of the campaign, or at the next start, they are cancelled after all.
+                    _log.warning("campaign %s: jobs are not cancelled yet: %s", self.state.id, error)
+            if self.has_waiting:
+                self._moved()
+            await moved.wait()
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether a job waits to be taken."""
+        return not all(self.state.open_jobs.values())
+
+    def _cancelled(self, state: Campaign) -> list[Any]:
+        return [*jobs.cancel_all(state, f"the campaign is {state.status}", self._clock.now())]
+
+    async def _expire(self, names: tuple[str, ...]) -> None:
+        def decide(state: Campaign) -> list[Any]:
+            # Finished or renewed while earlier commits were written?
+            still = [state.jobs[n] for n in names if not self.leases.left(n) and state.open_jobs.get(n)]
+            return [e for j in still for e in self._lost(state, j)]
+
+        await self.commit(decide, SYSTEM)
+
+    def _lost(self, state: Campaign, job: Job) -> Sequence[Any]:
+        why = "the service was started anew while it ran" if job.id in self._orphans else ""
+        self._orphans.discard(job.id)
+        is_overdue = self.overtime(job) <= 0.0
+        return jobs.lost(state, job.id, job.attempt, self._clock.now(), is_overdue=is_overdue, why=why)
+
+    async def end_overdue(self, job: Job) -> None:
+        """End a job whose worker goes on reporting after its deadline."""
+
+        def decide(state: Campaign) -> list[Any]:
+            return [*jobs.lost(state, job.id, job.attempt, self._clock.now(), is_overdue=True)]
+
+        await self.commit(decide, SYSTEM)
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._watch.cancel()
+        self.leases.close()

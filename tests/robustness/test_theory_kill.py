@@ -1,0 +1,173 @@
+"""SIGKILL of the server while theory jobs run, here and at workers elsewhere: every job ends exactly once."""
+
+from __future__ import annotations
+
+import collections
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from probescout_client.wire.v1 import probescout_pb2 as pb
+from probescout_client.wire.v1 import probescout_pb2_grpc as rpc
+
+from probescout.core.events import decode
+from probescout.core.theory import JobState
+from probescout.core.theory_events import TheoryEnded, TheoryLeased, TheoryRequeued
+from probescout.store.journal import Journal
+from probescout.store.verify import verify
+
+N_JOBS = 4
+ENGINE = """
+import os, time
+
+class Waiting:
+    name, summary, params_schema = "waiting", "Waits for a file", {"type": "object"}
+    quantities = {"energy": "eV"}
+
+    def version(self):
+        return "1"
+
+    def prepare(self, patch):
+        return {}
+
+    def run(self, structure, report):
+        from probescout.core.theory import Quantity
+
+        open(os.path.join(structure["folder"], "pid-%d" % os.getpid()), "w").close()
+        while not os.path.exists(os.path.join(structure["folder"], "go")):
+            time.sleep(0.02)
+        return [Quantity("energy", structure["n"], "eV")]
+"""
+
+
+class Desk:
+    """TheoryService of one live server."""
+
+    def __init__(self, server: Any, wire: Any) -> None:
+        self.server, self.wire = server, wire
+        self.stub = rpc.TheoryServiceStub(server.channel)
+
+    def call(self, method: str, request: Any) -> Any:
+        if "request_id" in request.DESCRIPTOR.fields_by_name:
+            request.request_id = self.wire.new_id()
+        return getattr(self.stub, method)(request, metadata=self.server.metadata, timeout=30)
+
+    def submit(self, campaign: str, folder: Path) -> None:
+        for n in range(N_JOBS):
+            job = pb.TheoryJob(structure_json=json.dumps({"n": n, "folder": str(folder)}))
+            self.call("SubmitTheoryJob", pb.SubmitTheoryJobRequest(campaign=campaign, job_id=f"j{n}", job=job))
+
+    def acquire(self, count: int, wait_s: float = 0.0) -> list[pb.TheoryJob]:
+        request = pb.AcquireTheoryJobsRequest(worker_id="w", engines=["waiting"], count=count, wait_s=wait_s)
+        return list(self.call("AcquireTheoryJobs", request).jobs)
+
+    def finish(self, job: pb.TheoryJob) -> str:
+        """Hand in a result; return the state of the job, or the code of the refusal."""
+        result = [pb.Quantity(name="energy", value=1.0, std=0.1, unit="eV", is_converged=True)]
+        request = pb.FinishTheoryJobRequest(
+            name=job.name, lease_token=job.lease_token, state=pb.THEORY_JOB_STATE_SUCCEEDED, results=result
+        )
+        try:
+            return pb.TheoryJobState.Name(self.call("FinishTheoryJob", request).job.state)
+        except grpc.RpcError as error:
+            return str(error.code().name)
+
+    def states(self, campaign: str) -> list[int]:
+        return [j.state for j in self.call("ListTheoryJobs", pb.ListTheoryJobsRequest(campaign=campaign)).jobs]
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> dict[str, str]:
+    """An environment in which the engine is installed."""
+    root = tmp_path / "engines"
+    info = root / "waiting_engine-1.0.dist-info"
+    info.mkdir(parents=True)
+    (root / "waiting_engine.py").write_text(ENGINE)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: waiting-engine\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[probescout.theory]\nwaiting = waiting_engine:Waiting\n")
+    return {"PYTHONPATH": str(root)}
+
+
+def campaign(server: Any, wire: Any, lease_s: float) -> str:
+    theory = pb.TheorySpec(engine="waiting", quantity="energy", lease_s=lease_s, deadline_s=120, max_attempts=5)
+    spec = pb.CampaignSpec(scalarizer=pb.ScalarizerSpec(name="given"), theory=theory)
+    made = pb.CreateCampaignRequest(request_id=wire.new_id(), campaign_id="killed", spec=spec)
+    return str(server.call("CreateCampaign", made).name)
+
+
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def journal(data: Path) -> list[Any]:
+    directory = data / "campaigns" / "killed"
+    assert verify(directory).problems == ()
+    with Journal.open(directory) as store:
+        return [decode(record) for record in store.read()]
+
+
+def check_ends(events: list[Any]) -> None:
+    ended = collections.Counter(e.job for e in events if isinstance(e, TheoryEnded))
+    assert ended == {f"j{n}": 1 for n in range(N_JOBS)}
+    assert {e.state for e in events if isinstance(e, TheoryEnded)} == {JobState.SUCCEEDED}
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_four_jobs_of_its_own(make_server: Callable[..., Any], wire: Any, tmp_path: Path, engine: Any) -> None:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    slots = ("--theory-slots", str(N_JOBS))
+    server = make_server("data", *slots, env=engine)
+    name = campaign(server, wire, 5.0)
+    Desk(server, wire).submit(name, folder)
+    until(lambda: len(list(folder.glob("pid-*"))) == N_JOBS)
+    first = {int(p.name[4:]) for p in folder.glob("pid-*")}
+    server.kill()
+    until(lambda: not any(is_alive(pid) for pid in first))
+    (folder / "go").touch()
+    server = make_server("data", *slots, env=engine)
+    desk = Desk(server, wire)
+    until(lambda: set(desk.states(name)) == {pb.THEORY_JOB_STATE_SUCCEEDED}, 100)
+    assert server.stop() == 0
+    events = journal(server.data)
+    check_ends(events)
+    assert collections.Counter(e.attempt for e in events if isinstance(e, TheoryLeased)) == {1: N_JOBS, 2: N_JOBS}
+
+
+def test_four_jobs_at_workers_elsewhere(
+    make_server: Callable[..., Any], wire: Any, tmp_path: Path, engine: Any
+) -> None:
+    slots = ("--theory-slots", "0")
+    server = make_server("data", *slots, env=engine)
+    name = campaign(server, wire, 2.0)
+    desk = Desk(server, wire)
+    desk.submit(name, tmp_path)
+    held = desk.acquire(N_JOBS)
+    assert len(held) == N_JOBS and desk.finish(held[0]) == "THEORY_JOB_STATE_SUCCEEDED"
+    server.kill()
+    server = make_server("data", *slots, env=engine)
+    desk = Desk(server, wire)
+    # Whoever lives on hands in under the token of before, as often as it likes; the others are lost.
+    assert [desk.finish(held[1]), desk.finish(held[1]), desk.finish(held[0])] == ["THEORY_JOB_STATE_SUCCEEDED"] * 3
+    again: list[pb.TheoryJob] = []
+    until(lambda: len(again) == 2 or bool(again.extend(desk.acquire(2, 5.0))) or len(again) == 2)
+    assert {j.name for j in again} == {j.name for j in held[2:]} and {j.attempt for j in again} == {2}
+    assert [desk.finish(j) for j in held[2:]] == ["FAILED_PRECONDITION"] * 2
+    assert [desk.finish(j) for j in again] == ["THEORY_JOB_STATE_SUCCEEDED"] * 2
+    assert server.stop() == 0
+    events = journal(server.data)
+    check_ends(events)
+    assert sorted(e.job for e in events if isinstance(e, TheoryRequeued)) == ["j2", "j3"]
