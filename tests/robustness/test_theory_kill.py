@@ -14,6 +14,7 @@ import pytest
 from probescout_client.wire.v1 import probescout_pb2 as pb
 from probescout_client.wire.v1 import probescout_pb2_grpc as rpc
 
+from probescout.cli.campaign_files import campaign_json, campaign_lines
 from probescout.core.events import decode
 from probescout.core.theory import JobState
 from probescout.core.theory_events import TheoryEnded, TheoryLeased, TheoryRequeued
@@ -171,3 +172,7 @@ def test_four_jobs_at_workers_elsewhere(
     events = journal(server.data)
     check_ends(events)
     assert sorted(e.job for e in events if isinstance(e, TheoryRequeued)) == ["j2", "j3"]
+    row = campaign_json(server.data / "campaigns" / "killed")
+    assert row["is_sound"] and row["theory"]["jobs"] == {"succeeded": N_JOBS} and row["theory"]["n_applied"] == N_JOBS
+    [line] = [line for line in campaign_lines(row) if line.startswith("theory")]
+    assert line.startswith("theory     energy by waiting: 4 succeeded; numbers of 4 applied; ")

@@ -124,6 +124,31 @@ def _state_json(state: Campaign) -> dict[str, Any]:
         "model_version": state.model_version,
         "budget": _budget_json(state),
         "best": _best_json(state),
+        **_theory_json(state),
+    }
+
+
+def _theory_json(state: Campaign) -> dict[str, Any]:
+    """Return what became of theory jobs; nothing for a campaign that never had any."""
+    theory = state.spec.theory
+    if theory is None and not state.jobs:
+        return {}
+    counts: dict[str, int] = {}
+    for job in state.jobs.values():
+        counts[job.state.value] = counts.get(job.state.value, 0) + 1
+    use, limit = state.use, state.spec.budget.core_hours
+    return {
+        "theory": {
+            "engine": theory.engine.name if theory is not None else "",
+            "quantity": theory.quantity if theory is not None else "",
+            "jobs": counts,
+            "n_applied": sum(state.applied.values()),
+            "core_hours": {
+                "limit": limit or None,
+                "spent": use.core_hours_spent,
+                "reserved": use.core_hours_reserved,
+            },
+        }
     }
 
 
@@ -201,6 +226,14 @@ def _planned_lines(row: dict[str, Any]) -> Iterator[str]:
         _amount(budget[k], u) for k, u in (("seconds", "s"), ("dose", budget["dose"]["unit"])) if _counts(budget[k])
     ]
     yield f"budget     {', '.join(parts)}"
+    if "theory" in row:
+        told = row["theory"]
+        n_jobs = ", ".join(f"{n} {state}" for state, n in told["jobs"].items()) or "no jobs yet"
+        what = f"{told['quantity']} by {told['engine']}: " if told["engine"] else ""
+        yield (
+            f"theory     {what}{n_jobs}; numbers of {told['n_applied']} applied; "
+            f"{_amount(told['core_hours'], 'core-hours')}"
+        )
     best = row["best"]
     if best:
         spread = f" ± {best['std']:.2g}" if best["std"] is not None else ""
