@@ -21,7 +21,7 @@ from probescout.core.geometry import pixel_centers
 from probescout.core.jsonable import to_json
 from probescout.core.leasing import seed_candidates
 from probescout.core.observations import Observation, SignalRecord
-from probescout.core.registry import PLANNERS, SCALARIZERS
+from probescout.core.registry import PLANNERS, SCALARIZERS, THEORY
 from probescout.core.specs import CampaignSpec, PluginSpec, SeedDesign
 from probescout.core.spectra import Axis, Spectrum, ValueKind
 from probescout.core.suggestions import Suggestion
@@ -194,6 +194,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, type], N
         module.Plugin = kind  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, module.__name__, module)
         group = PLANNERS if hasattr(kind, "needs_model") else SCALARIZERS
+        group = THEORY if hasattr(kind, "quantities") else group
         extra.append(EntryPoint(name, f"{module.__name__}:Plugin", group))
 
     return add
