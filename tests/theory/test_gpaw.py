@@ -14,7 +14,7 @@ from probescout.testing.engine import sheet
 from tests.theory.test_engines import absence
 
 ABSENT = absence(Gpaw, is_heavy=True)
-pytestmark = pytest.mark.skipif(bool(ABSENT), reason=ABSENT or "it is there")
+pytestmark = pytest.mark.skipif(bool(ABSENT), reason=ABSENT)
 
 COARSE = {"basis": "sz(dzp)", "grid_angstrom": 0.35, "k_density": 0.0, "vacuum_angstrom": 3.0}
 DIRECT = """

