@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import collections
 import json
-import time
+import os
+import select
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,10 @@ from probescout.store.verify import verify
 
 N_JOBS = 4
 ENGINE = """
-import os, time
+import os
 
 class Waiting:
-    name, summary, params_schema = "waiting", "Waits for a file", {"type": "object"}
+    name, summary, params_schema = "waiting", "Waits to be let go", {"type": "object"}
     quantities = {"energy": "eV"}
 
     def version(self):
@@ -38,9 +39,11 @@ class Waiting:
     def run(self, structure, report):
         from probescout.core.theory import Quantity
 
-        open(os.path.join(structure["folder"], "pid-%d" % os.getpid()), "w").close()
-        while not os.path.exists(os.path.join(structure["folder"], "go")):
-            time.sleep(0.02)
+        with open(os.path.join(structure["folder"], "here"), "w") as here:
+            here.write("%d\\n" % os.getpid())
+        # Blocks until the test holds the other end, and then takes one of its bytes.
+        with open(os.path.join(structure["folder"], "go"), "rb", buffering=0) as go:
+            go.read(1)
         return [Quantity("energy", structure["n"], "eV")]
 """
 
@@ -100,11 +103,29 @@ def campaign(server: Any, wire: Any, lease_s: float) -> str:
     return str(server.call("CreateCampaign", made).name)
 
 
-def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
+def all_ended(server: Any, campaign: str) -> None:
+    """Follow the journal until every job has ended."""
+    ask = pb.WatchEventsRequest(campaign=campaign)
+    left = {f"j{n}" for n in range(N_JOBS)}
+    stream = server.planner.WatchEvents(ask, metadata=server.metadata, timeout=100)
+    for event in stream:
+        if event.kind == "TheoryEnded":
+            left.discard(json.loads(event.payload_json)["job"])
+        if not left:
+            break
+    stream.cancel()
+
+
+def dead(pids: list[int]) -> None:
+    """Wait until processes have ended."""
+    for pid in pids:
+        try:
+            watch = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        ready, _, _ = select.select([watch], [], [], 60.0)
+        os.close(watch)
+        assert ready, f"process {pid} of a job outlives the server"
 
 
 def journal(data: Path) -> list[Any]:
@@ -120,28 +141,27 @@ def check_ends(events: list[Any]) -> None:
     assert {e.state for e in events if isinstance(e, TheoryEnded)} == {JobState.SUCCEEDED}
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def test_four_jobs_of_its_own(make_server: Callable[..., Any], wire: Any, tmp_path: Path, engine: Any) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
     slots = ("--theory-slots", str(N_JOBS))
     server = make_server("data", *slots, env=engine)
     name = campaign(server, wire, 5.0)
+    os.mkfifo(folder / "here")
+    os.mkfifo(folder / "go")
+    # Held open for both directions, so that engines may come and go.
+    here = os.open(folder / "here", os.O_RDWR)
     Desk(server, wire).submit(name, folder)
-    until(lambda: len(list(folder.glob("pid-*"))) == N_JOBS)
-    first = {int(p.name[4:]) for p in folder.glob("pid-*")}
-    server.kill()
-    until(lambda: not any(is_alive(pid) for pid in first))
-    (folder / "go").touch()
-    server = make_server("data", *slots, env=engine)
-    desk = Desk(server, wire)
-    until(lambda: set(desk.states(name)) == {pb.THEORY_JOB_STATE_SUCCEEDED}, 100)
+    with os.fdopen(here) as announced:
+        first = [int(announced.readline()) for _ in range(N_JOBS)]
+        server.kill()
+        dead(first)
+        go = os.open(folder / "go", os.O_RDWR)
+        os.write(go, bytes(N_JOBS))
+        server = make_server("data", *slots, env=engine)
+        all_ended(server, name)
+        os.close(go)
+    assert set(Desk(server, wire).states(name)) == {pb.THEORY_JOB_STATE_SUCCEEDED}
     assert server.stop() == 0
     events = journal(server.data)
     check_ends(events)
@@ -164,7 +184,8 @@ def test_four_jobs_at_workers_elsewhere(
     # Whoever lives on hands in under the token of before, as often as it likes; the others are lost.
     assert [desk.finish(held[1]), desk.finish(held[1]), desk.finish(held[0])] == ["THEORY_JOB_STATE_SUCCEEDED"] * 3
     again: list[pb.TheoryJob] = []
-    until(lambda: len(again) == 2 or bool(again.extend(desk.acquire(2, 5.0))) or len(again) == 2)
+    while len(again) < 2:
+        again += desk.acquire(2, 5.0)
     assert {j.name for j in again} == {j.name for j in held[2:]} and {j.attempt for j in again} == {2}
     assert [desk.finish(j) for j in held[2:]] == ["FAILED_PRECONDITION"] * 2
     assert [desk.finish(j) for j in again] == ["THEORY_JOB_STATE_SUCCEEDED"] * 2
