@@ -160,6 +160,16 @@ def make_server(tmp_path: Path) -> Iterator[Callable[..., LiveServer]]:
             live.kill()
 
 
+def install_engine(root: Path, name: str, kind: str, source: str) -> dict[str, str]:
+    """Install a theory engine in a folder; return the environment in which processes have it."""
+    info = root / f"{name}_engine-1.0.dist-info"
+    info.mkdir(parents=True)
+    (root / f"{name}_engine.py").write_text(source)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-engine\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[probescout.theory]\n{name} = {name}_engine:{kind}\n")
+    return {"PYTHONPATH": str(root)}
+
+
 @pytest.fixture(scope="session")
 def wire() -> Any:
     """The helpers of this file, for tests that build messages."""

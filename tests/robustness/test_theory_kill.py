@@ -85,15 +85,9 @@ class Desk:
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> dict[str, str]:
+def engine(tmp_path: Path, wire: Any) -> dict[str, str]:
     """An environment in which the engine is installed."""
-    root = tmp_path / "engines"
-    info = root / "waiting_engine-1.0.dist-info"
-    info.mkdir(parents=True)
-    (root / "waiting_engine.py").write_text(ENGINE)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: waiting-engine\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[probescout.theory]\nwaiting = waiting_engine:Waiting\n")
-    return {"PYTHONPATH": str(root)}
+    return wire.install_engine(tmp_path / "engines", "waiting", "Waiting", ENGINE)
 
 
 def campaign(server: Any, wire: Any, lease_s: float) -> str:
