@@ -25,16 +25,7 @@ def build(group: str, spec: Mapping[str, Any], *, field: str) -> Any:
     """
     cls = find(group, spec["name"], field=f"{field}.name").load()
     params = json.loads(json.dumps(dict(spec.get("params") or {})))
-    validator = jsonschema.Draft202012Validator(dict(cls.params_schema))
-    error = jsonschema.exceptions.best_match(validator.iter_errors(params))
-    if error is not None:
-        where = "".join(f".{p}" if isinstance(p, str) else f"[{p}]" for p in error.absolute_path)
-        known = ", ".join(cls.params_schema.get("properties", {}))
-        raise InvalidInput(
-            Reason.PARAM_INVALID,
-            f"parameters of '{spec['name']}': {error.message}; it takes: {known or 'none'}",
-            field=f"{field}.params{where}",
-        )
+    check_params(cls, spec["name"], params, field=f"{field}.params")
     try:
         return cls(**params)
     except ProbescoutError as refusal:
@@ -43,6 +34,31 @@ def build(group: str, spec: Mapping[str, Any], *, field: str) -> Any:
         raise InvalidInput(
             Reason.PLUGIN_BROKEN, f"'{spec['name']}' could not be built from {params}: {failure!r}", field=field
         ) from failure
+
+
+def check_params(cls: Any, name: str, params: Mapping[str, Any], *, field: str, what: str = "parameters") -> None:
+    """Check the parameters of a plug-in class against the schema that it publishes.
+
+    Args:
+        cls: The class.
+        name: As the plug-in was asked for.
+        params: As they come out of JSON.
+        field: Path of the parameters in the request, for error messages.
+        what: What a person calls them.
+
+    Raises:
+        InvalidInput: PARAM_INVALID.
+    """
+    validator = jsonschema.Draft202012Validator(dict(cls.params_schema))
+    error = jsonschema.exceptions.best_match(validator.iter_errors(params))
+    if error is not None:
+        where = "".join(f".{p}" if isinstance(p, str) else f"[{p}]" for p in error.absolute_path)
+        known = ", ".join(cls.params_schema.get("properties", {}))
+        raise InvalidInput(
+            Reason.PARAM_INVALID,
+            f"{what}{where} of '{name}': {error.message}; it takes: {known or 'none'}",
+            field=f"{field}{where}",
+        )
 
 
 def describe() -> list[dict[str, Any]]:

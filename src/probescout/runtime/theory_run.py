@@ -15,13 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
 from probescout.core.errors import InvalidInput, MissingExtra, Reason
 from probescout.core.jsonable import to_json
 from probescout.core.registry import THEORY, find
 from probescout.core.theory import Engine, EngineFailure, Failure, JobResult, JobState, Quantity, TheoryPatch
 from probescout.runtime.framing import PREFIX, lengths, unpack
+from probescout.runtime.plugins import check_params
 from probescout.runtime.theory_cache import ResultCache
 from probescout.runtime.theory_job import MAX_LINE_BYTES, write_all
 from probescout.runtime.theory_results import canonical, failed, job_key, judged
@@ -103,7 +102,8 @@ def _calculated(message: Mapping[str, Any], progress: Progress) -> JobResult:
     """
     name, settings = str(message["engine"]), dict(message["settings"])
     cls = engine_class(name, message["allowed"])
-    engine = _built(cls, name, settings)
+    check_params(cls, name, settings, field="settings", what="settings")
+    engine: Engine = cls(**settings)
     version = str(engine.version())
     structure = message["structure"]
     if structure is None:
@@ -149,25 +149,6 @@ def engine_class(name: str, allowed: tuple[str, ...] | list[str]) -> Any:
         return getattr(importlib.import_module(module), attribute)
     except Exception as error:
         raise InvalidInput(Reason.PLUGIN_BROKEN, f"'{name}' cannot be imported: {error!r}", field="engine") from error
-
-
-def _built(cls: Any, name: str, settings: dict[str, Any]) -> Engine:
-    """Return the engine, built with settings that fit its schema.
-
-    Raises:
-        InvalidInput: PARAM_INVALID.
-    """
-    error = jsonschema.exceptions.best_match(
-        jsonschema.Draft202012Validator(dict(cls.params_schema)).iter_errors(settings)
-    )
-    if error is not None:
-        known = ", ".join(cls.params_schema.get("properties", {}))
-        where = ".".join(["settings", *map(str, error.absolute_path)])
-        raise InvalidInput(
-            Reason.PARAM_INVALID, f"{where} of '{name}': {error.message}; it takes: {known or 'none'}", field=where
-        )
-    engine: Engine = cls(**settings)
-    return engine
 
 
 def _keyed(structure: Any, name: str, settings: Mapping[str, Any], version: str) -> tuple[Any, str]:
