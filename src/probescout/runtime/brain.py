@@ -169,6 +169,9 @@ class Brain:
         self._evidence = ()
         try:
             self._inform(message)
+            # Whoever loads waits already: the next answer is that of before the restart.
+            while self._model.is_building:
+                self._model.advance()
         except InvalidInput as error:
             # A campaign must open whatever a simulation has said.
             _log.warning("the evidence of the journal is left out: %s", error)
@@ -180,7 +183,7 @@ class Brain:
             message.get("further_hyperparameters", {}),
             (snapshot or {}).get("further"),
         )
-        return self._news()
+        return {**self._news(), **self._theory_news()}
 
     def _new_committee(self, features: Features) -> Committee:
         assert self._spec is not None
@@ -225,10 +228,13 @@ class Brain:
     def _inform(self, message: Message) -> dict[str, Any]:
         """Take over all evidence about the first target: rows (candidate, value, engine) in the order applied."""
         evidence = tuple(Result(int(c), float(v), str(e)) for c, v, e in message.get("evidence", ()))
-        self._model.inform(evidence)
+        self._model.begin_inform(evidence)
         # Only what the model has taken may be given to the next one.
         self._evidence = evidence
-        return self._news()
+        return {**self._news(), **self._theory_news()}
+
+    def _theory_news(self) -> dict[str, Any]:
+        return {"theory": theory_told(self._model, self._sign)} if self._evidence else {}
 
     def _relearn(self, message: Message) -> dict[str, Any]:
         # Scores on their way into the journal are learnt already and must not be forgotten with the old targets.
@@ -327,7 +333,6 @@ class Brain:
             "is_building": self._building is not None,
             "is_outdated": self._committee.is_outdated,
             "calibration": {f.name: getattr(told, f.name) for f in fields(Calibration)},
-            **({"theory": theory_told(self._committee, self._sign)} if self._evidence else {}),
         }
 
 

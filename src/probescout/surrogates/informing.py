@@ -18,15 +18,21 @@ from probescout.surrogates.scores import NO_SCORE, Observation, Score, carry_ove
 from probescout.surrogates.view import View
 
 FloatArray = NDArray[np.float64]
+WORKED_OUT_AT_ONCE = 400_000
+"""Candidates times simulations up to which evidence is worked out at once: about 0.1 s."""
 
 
 class Informed(Learner):
     """What a committee knows, from measurements and from simulations."""
 
     _theory: Theory | None = None
+    """All evidence that is applied."""
     _columns: Columns | None = None
-    _seen: tuple[View, Theory | None, View, Verdict] | None = None
-    """The plain view and the theory that the answers rest on, the view that answers, and what theory has earned."""
+    """What answers; while new evidence is worked out, that of before."""
+    _coming: Columns | None = None
+    """What will answer once `advance` has worked it out."""
+    _seen: tuple[View, Columns | None, View, Verdict] | None = None
+    """The plain view and the columns that the answers rest on, the view that answers, and what theory has earned."""
     _reported: list[Score]
     """Scores of what was reported: those of the informed members while theory had a say."""
 
@@ -35,11 +41,28 @@ class Informed(Learner):
             self._reported = []
         self._model = model
         self._view = View(model, self._scores, self._reported)
+        ready = self._coming or self._columns
+        if ready is not None and not ready.fits(model.field):
+            self._prepare()
 
     # Evidence
 
     def inform(self, results: Sequence[Result]) -> None:
+        """Replace all evidence, as `begin_inform`, and wait until it is worked out.
+
+        Raises:
+            InvalidInput: As `Theory`; nothing has then changed.
+        """
+        self.begin_inform(results)
+        if self._coming is not None:
+            self._coming.finish()
+            self._arrive()
+
+    def begin_inform(self, results: Sequence[Result]) -> None:
         """Replace all evidence.
+
+        Much of it on a large frame is worked out by `advance`. Until then the evidence of before answers, unless some
+        of it was taken back: then the plain model does.
 
         Args:
             results: What is applied, in the order in which it was; none: the plain model answers, exactly as it did.
@@ -47,13 +70,45 @@ class Informed(Learner):
         Raises:
             InvalidInput: As `Theory`; nothing has then changed.
         """
-        if self._theory is None or tuple(results) != self._theory.results:
-            found = Theory(self.features.arrays, results, self._theory) if results else None
-            is_news = found is None or self._theory is None or found.emulators != self._theory.emulators
-            if not is_news and found is not None and self._columns is not None:
-                # Nothing is said that was not said before: what was worked out of it stays.
-                self._columns.theory = found
-            self._theory = found
+        before = self._theory
+        if before is not None and tuple(results) == before.results:
+            return
+        found = Theory(self.features.arrays, results, before) if results else None
+        self._theory = found
+        if self._columns is not None and not set(self._columns.theory.results) <= set(results):
+            self._columns = None
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Begin to work theory out over the present field, where that is not done; little of it at once."""
+        theory, field, ready = self._theory, self._model.field, self._columns
+        self._coming = None
+        if theory is None or not theory.engines:
+            self._columns = None
+        elif ready is not None and ready.fits(field) and ready.theory.emulators == theory.emulators:
+            # Nothing is said that was not said before: what was worked out of it stays.
+            ready.theory = theory
+        else:
+            self._coming = Columns(theory, field)
+            if self._coming.work <= WORKED_OUT_AT_ONCE:
+                self._coming.finish()
+                self._arrive()
+
+    def _arrive(self) -> None:
+        self._columns, self._coming = self._coming, None
+
+    @property
+    def is_building(self) -> bool:
+        """Whether a version, or evidence, is being worked out that `advance` brings on."""
+        return super().is_building or self._coming is not None
+
+    def advance(self) -> bool:
+        """Bring on a version first, then evidence; see `Versions.advance`."""
+        if super().is_building:
+            super().advance()
+        elif self._coming is not None and self._coming.bite():
+            self._arrive()
+        return not self.is_building
 
     @property
     def theory(self) -> Theory | None:
@@ -67,10 +122,12 @@ class Informed(Learner):
     def slopes(self) -> FloatArray:
         """Return the mean slope (engine,) of theory, in SD of the target per SD of the simulated values."""
         view, _ = self._look()
-        if not isinstance(view, InformedView):
-            return np.zeros(len(self._theory.engines) if self._theory is not None else 0)
-        weights = self._view.assessment.weights
-        return np.asarray(weights @ np.array([gp.slope for gp in view.model.informed]))
+        found = dict.fromkeys(self._theory.engines if self._theory is not None else (), 0.0)
+        if isinstance(view, InformedView):
+            weights = self._view.assessment.weights
+            means = weights @ np.array([gp.slope for gp in view.model.informed])
+            found |= {e: float(m) for e, m in zip(view.model.theory.engines, means, strict=True) if e in found}
+        return np.array(list(found.values()))
 
     def theory_report(self) -> dict[str, Any] | None:
         """Return weight, skill and, once it is heard, slopes of theory, JSON values only; None without evidence."""
@@ -85,8 +142,9 @@ class Informed(Learner):
             "n_results": len(theory.results),
             "engines": [],
         }
-        for j, engine in enumerate(theory.engines):
-            emulator = theory.emulator(engine)
+        answering = self._columns.theory if self._columns is not None else theory
+        for j, engine in enumerate(answering.engines):
+            emulator = answering.emulator(engine)
             one: dict[str, Any] = {"engine": engine, "noise_sd": emulator.sd * float(np.sqrt(emulator.noise))}
             if isinstance(view, InformedView):
                 # Before it is heard the slope interests nobody, and would cost every answer some milliseconds.
@@ -100,24 +158,16 @@ class Informed(Learner):
         return self._look()[0]
 
     def _look(self) -> tuple[View, Verdict]:
-        plain, theory, seen = self._view, self._theory, self._seen
-        if seen is not None and seen[0] is plain and seen[1] is theory:
+        plain, columns, seen = self._view, self._columns, self._seen
+        if seen is not None and seen[0] is plain and seen[1] is columns:
             return seen[2:]
         view, verdict = plain, UNHEARD
-        if theory is not None and theory.engines and not self._model.scale.is_constant:
-            columns = self._at_field()
+        if columns is not None and columns.fits(self._model.field) and not self._model.scale.is_constant:
             verdict = verdict_on(plain, self._model, columns)
             if verdict.weight > 0.0:
                 view = InformedView(plain, self._model, self._reported, columns, verdict)
-        self._seen = plain, theory, view, verdict
+        self._seen = plain, columns, view, verdict
         return view, verdict
-
-    def _at_field(self) -> Columns:
-        assert self._theory is not None
-        known = self._columns
-        if known is None or known.theory is not self._theory or known.over is not self._model.field:
-            known = self._columns = Columns(self._theory, self._model.field)
-        return known
 
     # Measurements
 

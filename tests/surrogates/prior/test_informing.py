@@ -124,6 +124,43 @@ def test_a_belief_with_theory_is_one_belief(sample):
     assert only.std[0] == pytest.approx(belief.std[400], rel=1e-3)
 
 
+def test_much_evidence_is_worked_out_in_bites_while_the_old_answers(sample, monkeypatch):
+    monkeypatch.setattr("probescout.surrogates.informing.WORKED_OUT_AT_ONCE", 0)
+    monkeypatch.setattr("probescout.surrogates.prior.view.BITE_WORK", 40 * 100)
+    _, target, part = sample
+    committee, whole = committee_of(sample), committee_of(sample)
+    plain = seen(committee)
+    committee.begin_inform(evidence_of(part))
+    n_bites = 0
+    while not committee.advance():
+        n_bites += 1
+        for a, b in zip(seen(committee), plain, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert n_bites == SIDE * SIDE // 100 and not committee.is_building
+    whole.inform(evidence_of(part))
+    for a, b in zip(seen(committee), seen(whole), strict=True):
+        np.testing.assert_array_equal(a, b)
+    # More of it: the old answers until the new is ready. Less of it: what was taken back says nothing any more.
+    informed = seen(committee)
+    committee.begin_inform([*evidence_of(part), *evidence_of(-part, n=20)])
+    for a, b in zip(seen(committee), informed, strict=True):
+        np.testing.assert_array_equal(a, b)
+    committee.begin_inform(evidence_of(part)[1:])
+    for a, b in zip(seen(committee), plain, strict=True):
+        np.testing.assert_array_equal(a, b)
+    while not committee.advance():
+        pass
+    assert committee.verdict().weight > 0.0
+
+
+def test_a_new_version_of_the_model_keeps_what_theory_says(sample):
+    committee = committee_of(sample)
+    committee.inform(evidence_of(sample[2]))
+    ready = committee._columns
+    committee.swap(fit(committee.fit_request()))
+    assert committee._columns is ready and committee.verdict().weight > 0.0
+
+
 def test_a_large_frame_is_informed_in_its_field_and_beyond(sample, monkeypatch):
     monkeypatch.setattr("probescout.surrogates.field.MOST_CANDIDATES", 256)
     monkeypatch.setattr("probescout.surrogates.field.LEAST_CANDIDATES", 256)

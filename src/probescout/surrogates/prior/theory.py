@@ -93,6 +93,11 @@ class Theory:
         """Names of those that say something, at most 4, in the order of their first results."""
         return tuple(self.found)
 
+    @property
+    def n_learnt(self) -> int:
+        """Results that the emulators have learnt."""
+        return sum(len(self.learnt[engine]) for engine in self.found)
+
     def emulator(self, engine: str) -> Emulator:
         """Return what one engine says."""
         return self.found[engine]

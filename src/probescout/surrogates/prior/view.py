@@ -26,18 +26,56 @@ FloatArray = NDArray[np.float64]
 Index = NDArray[np.intp]
 SUFFIX = "+theory"
 """Of the name of an informed member."""
+BITE_WORK = 100_000
+"""Candidates times simulations that are worked out in one bite: some ten milliseconds."""
 
 
 class Columns:
     """Theory at the candidates that are looked at all the time: it changes only with the evidence."""
 
     def __init__(self, theory: Theory, field: Field) -> None:
-        """Look at a field once."""
+        """Prepare; `bite` or `finish` works them out.
+
+        Args:
+            theory: What simulations say.
+            field: The candidates that are kept up to date.
+        """
         self.theory = theory
         self.over = field
-        self.field, self.doubt = theory.at(field.candidates)
+        self.field, self.doubt = np.empty((2, len(field), len(theory.engines)))
         """Mean and variance (point, engine) over the field, in SD of the simulated values."""
+        self._n_done = 0
         self._rows: dict[int, FloatArray] = {}
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all candidates of the field are worked out."""
+        return self._n_done == len(self.over)
+
+    @property
+    def work(self) -> int:
+        """Candidates times simulations that are worked out in all."""
+        return len(self.over) * self.theory.n_learnt
+
+    def bite(self) -> bool:
+        """Work out some milliseconds' worth of candidates; return whether all are done.
+
+        The pieces depend on theory and field alone, so that a restart gives the same bits.
+        """
+        end = min(self._n_done + max(BITE_WORK // max(self.theory.n_learnt, 1), 1), len(self.over))
+        part = slice(self._n_done, end)
+        self.field[part], self.doubt[part] = self.theory.at(self.over.candidates[part])
+        self._n_done = end
+        return self.is_done
+
+    def finish(self) -> None:
+        """Work out all that is left."""
+        while not self.is_done:
+            self.bite()
+
+    def fits(self, field: Field) -> bool:
+        """Return whether these are the columns over a field; versions of a model have fields of their own."""
+        return field is self.over or np.array_equal(field.candidates, self.over.candidates)
 
     def measured(self, candidates: Index) -> FloatArray:
         """Return the mean (n, engine) where measurements were made; each candidate is worked out once.
