@@ -160,6 +160,51 @@ def test_what_is_known_costs_nothing() -> None:
     assert [e.candidate for e in jobs.evidence(state)] == [7, 9]
 
 
+def test_what_was_taken_back_does_not_come_back_by_itself() -> None:
+    state = leased(queued(campaign(), "j1"))
+    state = after(state, *jobs.finish(state, "j1", "t", GOOD, 3.0))
+    state = after(state, *jobs.submit(state, asked("copy", "digest of j1", candidate=9)))
+    state = after(state, *jobs.set_evidence(state, "j1", False, "wrong charge"))
+    # Its copies are the same numbers.
+    assert jobs.evidence(state) == ()
+    state = after(state, *jobs.submit(state, asked("j2", "digest of j1")))
+    assert state.jobs["j2"].state is JobState.QUEUED
+    state = leased(state, "u")
+    better = JobResult(JobState.SUCCEEDED, (Quantity("energy", -4.0, "eV"),), core_hours=0.1)
+    state = after(state, *jobs.finish(state, "j2", "u", better, 5.0))
+    [copied] = jobs.submit(state, asked("j3", "digest of j1", candidate=8))[1:]
+    assert isinstance(copied, TheoryEnded) and copied.cached_from == "j2"
+    assert [e.value for e in jobs.evidence(after(state, asked("j3", candidate=8), copied))] == [-4.0, -4.0]
+
+
+def test_what_was_computed_once_counts_once() -> None:
+    state = leased(queued(campaign(), "j1"))
+    state = after(state, *jobs.finish(state, "j1", "t", GOOD, 3.0))
+    for name in ("again", "once more"):
+        state = after(state, *jobs.submit(state, asked(name, "digest of j1")))
+    assert len(jobs.evidence(state)) == 1
+
+
+def test_numbers_of_one_engine_are_not_those_of_another() -> None:
+    state = leased(queued(campaign(), "j1"))
+    state = after(state, *jobs.finish(state, "j1", "t", GOOD, 3.0))
+    other = TheoryQueued("j2", PluginSpec("lammps"), "else", 60.0, 2, 1.0, candidate=7, key="k1")
+    assert jobs.submit(state, other) == [other]
+
+
+def test_no_number_of_an_absurd_size_informs() -> None:
+    state = leased(queued(campaign(), "j1"))
+    wild = JobResult(JobState.SUCCEEDED, (Quantity("energy", 1e150, "eV"),))
+    assert jobs.evidence(after(state, *jobs.finish(state, "j1", "t", wild, 3.0))) == ()
+
+
+def test_a_worker_that_hides_its_cost_is_charged_for_its_time() -> None:
+    state = leased(queued(campaign(), "j1"))
+    free = JobResult(JobState.SUCCEEDED, GOOD.quantities)
+    state = after(state, *jobs.finish(state, "j1", "t", free, 2.0 + 1800.0))
+    assert state.use.core_hours_spent == pytest.approx(0.5)
+
+
 def test_the_same_job_again_changes_nothing_and_another_of_its_name_is_refused() -> None:
     state = queued(campaign(), "j1")
     assert jobs.submit(state, asked("j1")) == []

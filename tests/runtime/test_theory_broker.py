@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from probescout.core.errors import InvalidInput, NotFound, ProbescoutError, Reason, WrongState
+from probescout.core.errors import InvalidInput, NotFound, ProbescoutError, Reason, Unavailable, WrongState
 from probescout.core.events import Control, Controlled, Created, Updated, decode
 from probescout.core.ports import Receipt
 from probescout.core.specs import Budget, CampaignSpec, PluginSpec
@@ -75,6 +75,10 @@ def run(work: Callable[[TheoryBroker, Ledger, Clock], Coroutine[Any, Any, None]]
             ledger.close()
 
     asyncio.run(main())
+
+
+def refusing(events: Any, **more: Any) -> Any:
+    raise Unavailable(Reason.STORE_UNAVAILABLE, "the disk refuses")
 
 
 async def refusal(call: Coroutine[Any, Any, Any]) -> tuple[type, Reason]:
@@ -240,6 +244,60 @@ def test_what_the_service_ran_itself_is_lost_with_it_and_others_get_their_grace(
         assert ledger.state.jobs["j2"].state is JobState.RUNNING
         await after.finish(other.name, other.token, GOOD)
         after.close()
+
+    run(work)
+
+
+def test_what_a_spoilt_result_cost_is_spent() -> None:
+    async def work(broker: TheoryBroker, ledger: Ledger, clock: Clock) -> None:
+        await broker.submit("c", asked(ledger, "j1", max_attempts=1), "me")
+        [order] = await broker.acquire("w", [MISBEHAVING], 1, 30.0)
+        loose = JobResult(JobState.SUCCEEDED, (Quantity("energy", 1.0, "eV", is_converged=False),), core_hours=0.9)
+        with pytest.raises(InvalidInput):
+            await broker.finish(order.name, order.token, loose)
+        assert ledger.state.use.core_hours_spent == pytest.approx(0.9)
+
+    run(work)
+
+
+def test_a_campaign_whose_disk_refuses_keeps_no_other_from_its_jobs() -> None:
+    async def work(broker: TheoryBroker, ledger: Ledger, clock: Clock) -> None:
+        other = begun(clock, "d")
+        broker.add(other)
+        for one, name in ((ledger, "c"), (other, "d")):
+            await broker.submit(name, asked(one, "j1"), "me")
+        append = ledger.store.append
+        ledger.store.append = refusing  # type: ignore[method-assign]
+        [order] = await broker.acquire("w", [MISBEHAVING], 2, 30.0)
+        assert order.name.startswith("campaigns/d/")
+        assert await refusal(broker.acquire("w", [MISBEHAVING], 2, 30.0)) == (Unavailable, Reason.STORE_UNAVAILABLE)
+        ledger.store.append = append  # type: ignore[method-assign]
+        [order] = await broker.acquire("w", [MISBEHAVING], 2, 30.0)
+        assert order.name.startswith("campaigns/c/") and order.attempt == 1
+        other.close()
+
+    run(work)
+
+
+def test_jobs_are_cancelled_once_the_disk_takes_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("probescout.runtime.theory_watch.RETRY_S", 0.05)
+
+    async def work(broker: TheoryBroker, ledger: Ledger, clock: Clock) -> None:
+        await broker.submit("c", asked(ledger, "j1"), "me")
+        append, refused = ledger.store.append, asyncio.Event()
+
+        def once(events: Any, **more: Any) -> Any:
+            if any(e.kind == "TheoryEnded" for e in events) and not refused.is_set():
+                loop.call_soon_threadsafe(refused.set)
+                return refusing(events, **more)
+            return append(events, **more)
+
+        loop = asyncio.get_running_loop()
+        ledger.store.append = once  # type: ignore[method-assign]
+        await ledger.commit([Change(Controlled(Control.STOP))], principal="me")
+        await asyncio.wait_for(refused.wait(), 10)
+        while ledger.state.open_jobs:
+            await asyncio.wait_for(ledger.moved.wait(), 10)
 
     run(work)
 

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from probescout.core.errors import AlreadyExists, InvalidInput, NotFound, Overloaded, Reason, WrongState
 from probescout.core.revising import revised
 from probescout.core.state import Campaign, Status
-from probescout.core.theory import Failure, JobResult, JobState
+from probescout.core.theory import LARGEST, Failure, JobResult, JobState
 from probescout.core.theory_events import (
     Evidence,
     EvidenceSet,
@@ -60,9 +60,9 @@ def submit(state: Campaign, asked: TheoryQueued) -> list[TheoryQueued | TheoryEn
         raise WrongState(
             Reason.CAMPAIGN_ENDED, f"campaign '{state.id}' is {state.status}; it takes no more jobs: start another"
         )
-    cached = state.computed.get(asked.digest) or state.computed.get(asked.key)
-    if cached:
-        return [asked, _copied(state.jobs[cached], asked)]
+    known = _known(state, asked)
+    if known is not None:
+        return [asked, _copied(known, asked)]
     n_waiting = sum(not at_work for at_work in state.open_jobs.values())
     if n_waiting >= MAX_WAITING:
         raise Overloaded(
@@ -95,6 +95,21 @@ def free_id(state: Campaign) -> str:
     while f"j{n}" in state.jobs:
         n += 1
     return f"j{n}"
+
+
+def _known(state: Campaign, asked: TheoryQueued) -> Job | None:
+    """Return the job of the same engine that has the numbers already, unless they were taken back."""
+    for name in (state.computed.get(asked.digest), state.computed.get(asked.key)):
+        if name is not None and state.applied[name] and state.jobs[name].queued.engine == asked.engine:
+            return state.jobs[name]
+    return None
+
+
+def _source(state: Campaign, job: Job) -> str:
+    """Return the id of the job that computed the numbers of one that has ended."""
+    while job.ended is not None and job.ended.cached_from:
+        job = state.jobs[job.ended.cached_from]
+    return job.id
 
 
 def _copied(source: Job, asked: TheoryQueued) -> TheoryEnded:
@@ -198,8 +213,10 @@ def finish(
             f"a result is 'succeeded', or 'failed' with a reason; this one is '{result.state}' with {result.failure}",
             field="state",
         )
+    # A worker that says nothing of its cost has had a core for as long as it had the lease.
+    hours = result.core_hours or _taken(job, time)
     if result.failure is not None and result.failure.is_worth_another_try and job.attempt < job.queued.max_attempts:
-        return [TheoryRequeued(name, job.attempt, result.failure, result.message, result.core_hours)]
+        return [TheoryRequeued(name, job.attempt, result.failure, result.message, hours)]
     return [
         TheoryEnded(
             name,
@@ -209,7 +226,7 @@ def finish(
             result.quantities,
             result.failure,
             result.message,
-            result.core_hours,
+            hours,
             result.wall_s,
             result.key,
             structure,
@@ -308,18 +325,23 @@ def find(state: Campaign, name: str) -> Job:
 
 
 def evidence(state: Campaign) -> tuple[Evidence, ...]:
-    """Return the numbers that inform the model, in the order in which their jobs ended."""
+    """Return the numbers that inform the model, in the order in which their jobs ended.
+
+    What was computed once counts once for a candidate, however often it was asked for, and not at all once the job that
+    computed it is taken back.
+    """
     theory = state.spec.theory
     if theory is None:
         return ()
-    found = []
+    found: dict[tuple[str, int], Evidence] = {}
     for name, is_applied in state.applied.items():
         job = state.jobs[name]
-        if not is_applied or job.queued.candidate < 0 or job.ended is None:
+        source = _source(state, job)
+        place = source, job.queued.candidate
+        if not (is_applied and state.applied[source]) or job.queued.candidate < 0 or place in found:
             continue
-        for q in job.ended.quantities:
-            if q.name == theory.quantity and q.is_converged:
-                found.append(
-                    Evidence(job.queued.candidate, job.queued.engine.name, q.value, q.std, name, q.name, q.unit)
-                )
-    return tuple(found)
+        for q in job.ended.quantities if job.ended is not None else ():
+            if q.name == theory.quantity and q.is_converged and abs(q.value) <= LARGEST:
+                engine = job.queued.engine.name
+                found[place] = Evidence(job.queued.candidate, engine, q.value, q.std, name, q.name, q.unit)
+    return tuple(found.values())

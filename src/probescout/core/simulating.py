@@ -68,7 +68,12 @@ def _ended(state: Campaign, event: TheoryEnded) -> Outcome:
     )
     if event.state is not JobState.SUCCEEDED:
         return new, ()
-    names = {name: event.job for name in (job.queued.digest, event.key) if name and name not in state.computed}
+    # What was taken back is computed anew, and then that is known.
+    names = {
+        name: event.job
+        for name in (job.queued.digest, event.key)
+        if name and not state.applied.get(state.computed.get(name, ""), False)
+    }
     new = revised(new, applied=put(state.applied, {event.job: True}), computed=put(state.computed, names))
     return new, (EvidenceChanged(),)
 

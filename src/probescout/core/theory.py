@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from probescout.core.policy import Json
 
+LARGEST = 1e100
+"""A computed number beyond is no number of physics, and its square no number at all."""
 Report = Callable[[float, str], None]
 """Takes the share of the work that is done, 0 to 1, and what is being done, for a person."""
 

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from probescout.core.errors import HistoryMismatch, NotFound, Overloaded, ProbescoutError
+from probescout.core.errors import HistoryMismatch, InvalidInput, NotFound, Overloaded, ProbescoutError
 from probescout.core.events import Scored
 from probescout.core.jsonable import from_json, to_json
 from probescout.core.observations import FurtherScore, Observation, ScoreState
@@ -224,7 +224,14 @@ class Modeller(Minder):
     def evidence_changed(self) -> None:
         """Follow the evidence of the journal: some was applied or taken back."""
         if self._mind is not None and self._mind.is_alive:
-            self._do(lambda: _wait(self._send("inform", evidence=self._evidence())))
+            self._do(lambda: self._informed(self._send("inform", evidence=self._evidence())))
+
+    async def _informed(self, reply: Reply) -> None:
+        try:
+            await reply
+        except InvalidInput as error:
+            # The model has taken none of it and answers on; a new one would refuse it too.
+            _log.error("campaign %s: the evidence is not taken: %s", self._ledger.state.id, error)
 
     def _do(self, start: Any) -> asyncio.Task[None]:
         """Start a deed now; a mind that fails in it is replaced, and does it anew from the journal."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from typing import Any
 
 from probescout.core import jobs
 from probescout.core.clock import Clock
-from probescout.core.errors import HistoryMismatch, InvalidInput, NotFound, Reason
+from probescout.core.errors import HistoryMismatch, InvalidInput, NotFound, ProbescoutError, Reason
 from probescout.core.state import Campaign
 from probescout.core.theory import Failure, JobOrder, JobResult, JobState, Standing, TheoryPatch
 from probescout.core.theory_events import Job, TheoryLeased, TheoryQueued
@@ -24,6 +25,8 @@ from probescout.runtime.minding import SYSTEM
 from probescout.runtime.theory_results import canonical, failed, judged
 from probescout.runtime.theory_watch import Heard, JobWatch
 from probescout.store.blob_names import blob_name, digest_of
+
+_log = logging.getLogger(__name__)
 
 
 class TheoryBroker:
@@ -147,16 +150,25 @@ class TheoryBroker:
         self, worker: str, engines: Sequence[str], count: int, lease_s: float, only: str
     ) -> tuple[JobOrder, ...]:
         orders: list[JobOrder] = []
+        trouble: ProbescoutError | None = None
         waiting = [n for n, campaign in self._campaigns.items() if campaign.has_waiting and only in ("", n)]
         while waiting and len(orders) < count:
             name = waiting.pop(0)
             if name not in self._campaigns:
                 continue
-            order, is_more = await self._lease_one(name, worker, engines, lease_s)
+            try:
+                order, is_more = await self._lease_one(name, worker, engines, lease_s)
+            except ProbescoutError as error:
+                # What ails one campaign must not keep the jobs of the others, nor lose those leased already.
+                _log.warning("campaign %s: no job can be leased: %s", name, error)
+                trouble = error
+                continue
             orders += [order] if order is not None else []
             if is_more:
                 # Its next job comes after one of every other campaign.
                 waiting.append(name)
+        if trouble is not None and not orders:
+            raise trouble
         for order in orders:
             # The campaign that was served last comes last the next time.
             served = order.name.split("/")[1]
@@ -192,6 +204,11 @@ class TheoryBroker:
             now = self._clock.now()
             await mine.commit(lambda state: jobs.finish(state, event.job, token, unreadable, now), SYSTEM)
             return None, True
+        except (ProbescoutError, OSError) as error:
+            why = f"what was to be simulated cannot be read now: {error}"
+            now = self._clock.now()
+            await mine.commit(lambda state: jobs.lost(state, event.job, event.attempt, now, why=why), SYSTEM)
+            raise
 
     async def _order(self, mine: JobWatch, lease: TheoryLeased, token: str) -> JobOrder:
         asked = mine.state.jobs[lease.job].queued

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import probescout
 from probescout.core.jsonable import from_json
-from probescout.core.theory import Failure, JobResult, JobState, Quantity
+from probescout.core.theory import LARGEST, Failure, JobResult, JobState, Quantity
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def canonical(value: Any) -> str:
@@ -68,17 +72,14 @@ def judged(result: JobResult, declared: Mapping[str, str] | None = None) -> JobR
         declared: Unit of every quantity that the engine declares, by name; None: unknown.
     """
     wrong = _wrong_with_record(result)
+    if not wrong and result.state is JobState.SUCCEEDED:
+        wrong = next(filter(None, (_wrong_with(quantity, declared) for quantity in result.quantities)), "")
     if wrong:
-        return failed(Failure.GARBAGE, wrong)
-    if result.state is JobState.FAILED:
-        return result
-    for quantity in result.quantities:
-        wrong = _wrong_with(quantity, declared)
-        if wrong:
-            return failed(Failure.GARBAGE, wrong)
+        return _spoilt(result, Failure.GARBAGE, wrong)
     for quantity in result.quantities:
         if not quantity.is_converged:
-            return failed(
+            return _spoilt(
+                result,
                 Failure.NOT_CONVERGED,
                 f"'{quantity.name}' did not converge; an unconverged value is no result: give more steps or a better "
                 "start",
@@ -86,10 +87,18 @@ def judged(result: JobResult, declared: Mapping[str, str] | None = None) -> JobR
     return result
 
 
+def _spoilt(result: JobResult, failure: Failure, message: str) -> JobResult:
+    """Return the failure that a result comes to; what it cost was spent all the same."""
+    cost = {n: v for n in ("core_hours", "wall_s") if math.isfinite(v := getattr(result, n)) and v >= 0.0}
+    return replace(failed(failure, message), **cost)
+
+
 def _wrong_with_record(result: JobResult) -> str:
     """Return what is wrong with all but the quantities; empty for nothing."""
     if not isinstance(result.message, str) or not isinstance(result.key, str):
         return "message and key of a result are text; the engine or its process is broken"
+    if result.key and not _DIGEST.fullmatch(result.key):
+        return f"the key of a result is 64 characters of 0-9 a-f, not {result.key[:80]!r}"
     if not isinstance(result.structure, Mapping):
         return f"the structure of a result is a JSON object, not a {type(result.structure).__name__}"
     for name, value in (("core_hours", result.core_hours), ("wall_s", result.wall_s)):
@@ -116,8 +125,8 @@ def _wrong_with(quantity: Quantity, declared: Mapping[str, str] | None) -> str:
         return f"'{name[:80]}' has no unit; a number without one is no result ('1' for a pure number)"
     if not isinstance(quantity.is_converged, bool):
         return f"whether '{name}' converged is true or false, not {quantity.is_converged!r}"
-    if not math.isfinite(quantity.value):
-        return f"'{name}' is {quantity.value}; a result is a finite number"
+    if not abs(quantity.value) <= LARGEST:
+        return f"'{name}' is {quantity.value}; a result is a finite number, {LARGEST:g} at most in size"
     if not (math.isnan(quantity.std) or (math.isfinite(quantity.std) and quantity.std >= 0.0)):
         return f"the standard deviation of '{name}' is {quantity.std}; it is finite and not negative, or NaN"
     if declared is not None and declared.get(name) != unit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -11,7 +12,6 @@ from typing import Any
 
 from probescout.core import jobs
 from probescout.core.clock import Clock
-from probescout.core.errors import ProbescoutError
 from probescout.core.state import Campaign, Status
 from probescout.core.theory_events import Job
 from probescout.runtime.leases import Leases
@@ -21,6 +21,8 @@ from probescout.runtime.minding import SYSTEM
 OWN_WORKER = "service"
 """Id of the executor in the process of the service: what it ran has died with it."""
 _log = logging.getLogger(__name__)
+RETRY_S = 1.0
+"""After which a store that refused is asked again."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,12 @@ class JobWatch:
             if self.state.open_jobs and self.state.status in (Status.STOPPED, Status.ABORTED):
                 try:
                     await self.commit(self._cancelled, SYSTEM)
-                except ProbescoutError as error:
-                    # With the next change of the campaign, or at the next start, they are cancelled after all.
-                    _log.warning("campaign %s: jobs are not cancelled yet: %s", self.state.id, error)
+                except Exception:
+                    # A store that refuses for now must not end the watch, and nothing else may ever move here.
+                    _log.exception("campaign %s: jobs are not cancelled yet; trying again", self.state.id)
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(moved.wait(), RETRY_S)
+                    continue
             if self.has_waiting:
                 self._moved()
             await moved.wait()

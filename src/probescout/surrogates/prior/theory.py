@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probescout.core.errors import InvalidInput, Reason
+from probescout.core.theory import LARGEST
 from probescout.surrogates.prior.emulator import LEAST_N, Emulator
 
 FloatArray = NDArray[np.float64]
@@ -19,8 +20,6 @@ MOST_RESULTS = 256
 """Latest results of an engine that count."""
 SPARE_UP_TO = 24
 """Results up to which every new one is learnt at once; then those of every tenth part more are learnt together."""
-LARGEST = 1e100
-"""A computed number beyond is no number of physics, and its square no number at all."""
 LEAST_SPREAD = 1e-9
 """Of the values, relative to their size."""
 MOST_SD = 4.0
