@@ -13,7 +13,7 @@ from benchmarks.theory_truth import NOISE_SD, Kind, Truth
 from probescout.surrogates.committee import Committee
 from probescout.surrogates.fitting import fit
 from probescout.surrogates.prior.theory import Result
-from probescout.surrogates.prior.worth import next_patch
+from probescout.surrogates.prior.worth import Tried, next_patch
 
 FloatArray = NDArray[np.float64]
 
@@ -39,6 +39,7 @@ class Jobs:
     """Step at which a job ends, and its candidate."""
     results: list[Result] = field(default_factory=list)
     asked: set[int] = field(default_factory=set)
+    failed: set[int] = field(default_factory=set)
 
     def collect(self, step: int) -> bool:
         """Take in what has ended; return whether there is a new result."""
@@ -47,7 +48,9 @@ class Jobs:
         before = len(self.results)
         for candidate in ended:
             is_failed, is_lie = self.rng.random(2) < (self.kind.failing, self.kind.lying)
-            if not is_failed:
+            if is_failed:
+                self.failed.add(candidate)
+            else:
                 wild = WILD * self.values.std() * self.rng.normal() if is_lie else 0.0
                 self.results.append(Result(candidate, float(self.values[candidate] + wild), "simulated:value"))
         return len(self.results) > before
@@ -61,7 +64,8 @@ class Jobs:
                 committee.slopes(),
                 scores,
                 measured,
-                self.asked,
+                Tried(self.asked, self.failed),
+                committee.features.arrays,
                 self.rng,
             )
             if wish is None:

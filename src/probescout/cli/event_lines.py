@@ -58,7 +58,8 @@ def _frame_revised(p: Payload) -> str:
 
 
 def _leased(p: Payload) -> str:
-    return "; ".join(_suggestion(s) for s in p["suggestions"])
+    text = "; ".join(_suggestion(s) for s in p["suggestions"])
+    return text + (f"; theory weighs {p['theory']['weight']:.2f}" if p.get("theory") else "")
 
 
 def _suggestion(s: Payload) -> str:

@@ -11,7 +11,8 @@ from probescout.core.advice import StopAdvice
 from probescout.core.calibration import Calibration
 from probescout.core.errors import HistoryMismatch, Reason
 from probescout.core.geometry import Affine
-from probescout.core.jsonable import from_json, to_json
+from probescout.core.influence import Influence
+from probescout.core.jsonable import SPARSE, from_json, to_json
 from probescout.core.observations import FurtherScore, Observation, SignalRecord
 from probescout.core.ports import NewEvent, Record
 from probescout.core.specs import CampaignSpec
@@ -100,6 +101,8 @@ class Leased:
     """What the model said of its honesty meanwhile; None before it was asked."""
     advice: tuple[StopAdvice, ...] = ()
     """What the stop rules said, when the model was asked."""
+    theory: Influence | None = field(default=None, metadata=SPARSE)
+    """What simulations did to the model meanwhile; None without any."""
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ class Asking(CampaignWorks):
                 picks, stop = confirmed(state, self._mask, picks, wish, ask.count, self.modeller.spares)
             score = self.modeller.scored(state, *first) if first is not None else None
             changes = [Change(score)] if score is not None else []
-            leased = Leased(picks.suggestions, self.modeller.calibration, picks.advice)
+            leased = Leased(picks.suggestions, self.modeller.calibration, picks.advice, self.modeller.influence)
             return [*changes, Change(leased)] if picks.suggestions else changes
 
         def facts() -> Facts:

@@ -26,6 +26,7 @@ from probescout.runtime.plugins import build, describe
 from probescout.runtime.proposing import Scene, propose
 from probescout.runtime.scalarizing import scalarize
 from probescout.runtime.validating import build_scalarizer, validated
+from probescout.runtime.wishing import wished
 from probescout.surrogates.committee import Committee
 from probescout.surrogates.features import Features, compute_features, features_of_patches
 from probescout.surrogates.prior.theory import Result
@@ -71,6 +72,7 @@ class Brain:
             "step": self._step,
             "relearn": self._relearn,
             "inform": self._inform,
+            "wish": self._wish,
             "explain": self._explain,
             "maps": self._maps,
             "fit_request": self._fit_request,
@@ -183,7 +185,7 @@ class Brain:
             message.get("further_hyperparameters", {}),
             (snapshot or {}).get("further"),
         )
-        return {**self._news(), **self._theory_news()}
+        return self._news()
 
     def _new_committee(self, features: Features) -> Committee:
         assert self._spec is not None
@@ -231,10 +233,7 @@ class Brain:
         self._model.begin_inform(evidence)
         # Only what the model has taken may be given to the next one.
         self._evidence = evidence
-        return {**self._news(), **self._theory_news()}
-
-    def _theory_news(self) -> dict[str, Any]:
-        return {"theory": theory_told(self._model, self._sign)} if self._evidence else {}
+        return self._news()
 
     def _relearn(self, message: Message) -> dict[str, Any]:
         # Scores on their way into the journal are learnt already and must not be forgotten with the old targets.
@@ -278,6 +277,11 @@ class Brain:
             return {}
         found = propose(self._scene(), self._free(message), message)
         return {**found, "is_cold": False} if found else {}
+
+    def _wish(self, message: Message) -> dict[str, Any]:
+        """Return which patches deserve a simulation; see `wishing.wished`."""
+        measured = np.array([row[0] for row in self._taught], dtype=np.intp)
+        return {"wishes": wished(self._scene(), self._free(message), measured, message), **self._news()}
 
     # ------------------------------------------------------------ looking inside
 
@@ -333,6 +337,7 @@ class Brain:
             "is_building": self._building is not None,
             "is_outdated": self._committee.is_outdated,
             "calibration": {f.name: getattr(told, f.name) for f in fields(Calibration)},
+            "theory": theory_told(self._committee, self._sign) if self._evidence else None,
         }
 
 

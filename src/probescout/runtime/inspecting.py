@@ -50,6 +50,11 @@ def maps(
         except InvalidInput as error:
             # A broken policy must not take the model's own maps with it.
             told.append(f"no map of the acquisition: {error.reason}: {error.message}")
+    told_by_theory = committee.theory_maps()
+    if told_by_theory:
+        told_by_theory["prior"] = scene.sign * told_by_theory["prior"]
+        at_field = slice(None) if field.is_whole else committee.nearest_kept()
+        found |= {name: values[at_field] for name, values in told_by_theory.items()}
     return {name: np.where(np.isfinite(values), values, np.nan) for name, values in found.items()}, told
 
 

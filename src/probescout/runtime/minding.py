@@ -13,6 +13,7 @@ from probescout.core import jobs
 from probescout.core.calibration import Calibration
 from probescout.core.errors import ProbescoutError
 from probescout.core.events import ModelSwapped
+from probescout.core.influence import Influence
 from probescout.core.jsonable import from_json, to_json
 from probescout.runtime import memory
 from probescout.runtime.child import Reply, WorkerFault
@@ -20,7 +21,7 @@ from probescout.runtime.ledger import Change, Ledger, load_array
 from probescout.runtime.seats import FitPool, Mind, Seats
 from probescout.runtime.settings import Settings
 
-NEWS = ("needs_fit", "n_observed", "is_building", "is_outdated", "calibration")
+NEWS = ("needs_fit", "n_observed", "is_building", "is_outdated", "calibration", "theory")
 """What a mind tells of itself with its answers."""
 SYSTEM = "system"
 """Principal of what the service does by itself."""
@@ -64,6 +65,12 @@ class Minder(ABC):
         return from_json(Calibration, told) if told else None
 
     @property
+    def influence(self) -> Influence | None:
+        """What simulations do to the model, as it last said; None without any."""
+        told = self.news.get("theory")
+        return Influence.of(told) if told else None
+
+    @property
     def is_rescoring(self) -> bool:
         """Whether the model still knows targets of an earlier scalarizer."""
         return self.rescoring is not None and not self.rescoring.done()
@@ -87,6 +94,11 @@ class Minder(ABC):
         loading = self._loading
         is_loaded = loading is not None and loading.done() and not loading.cancelled() and loading.exception() is None
         return is_loaded and self._mind is not None and self._mind.is_alive
+
+    async def loaded(self) -> None:
+        """Wait for the loading that is under way, if any."""
+        if self._loading is not None and not self._loading.done():
+            await asyncio.wait([self._loading])
 
     @property
     def load_problem(self) -> str:

@@ -28,6 +28,7 @@ from probescout.runtime.ledger import Ledger
 from probescout.runtime.once import Once, Request
 from probescout.runtime.seats import FitPool, Seats
 from probescout.runtime.settings import Settings
+from probescout.runtime.theory_asking import TheoryAsker
 from probescout.runtime.theory_broker import TheoryBroker
 from probescout.runtime.theory_staff import TheoryStaff
 from probescout.runtime.works import expectation
@@ -46,6 +47,7 @@ class Desk:
 
     driver: CampaignDriver
     once: Once
+    asker: TheoryAsker
 
 
 class Planner:
@@ -121,7 +123,7 @@ class Planner:
 
     def _seat(self, ledger: Ledger, expect: Expectation | None = None) -> Desk:
         driver = CampaignDriver(ledger, self.seats, self.pool, self.clock, self.settings, expect)
-        desk = self._desks[ledger.state.id] = Desk(driver, Once(ledger))
+        desk = self._desks[ledger.state.id] = Desk(driver, Once(ledger), TheoryAsker(driver))
         self.theory.add(ledger)
         return desk
 
@@ -200,6 +202,7 @@ class Planner:
         """Hand out no more theory jobs and end those that run here; the journal keeps them for the next start."""
         await self._staff.stop()
         self.theory.close()
+        await asyncio.gather(*(desk.asker.close() for desk in self._desks.values()))
 
     async def close(self) -> None:
         """Finish what is under way, then release everything."""

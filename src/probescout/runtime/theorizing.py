@@ -37,7 +37,9 @@ class Wanted:
     id: str = ""
     """Empty: chosen here."""
     position: Position | None = None
-    """In the newest frame revision; None: the numbers are evidence for nothing."""
+    """In the newest frame revision; None, and no candidate: the numbers are evidence for nothing."""
+    candidate: int = -1
+    """Instead of a position, by those who know it."""
     engine: PluginSpec | None = None
     """None: that of the campaign."""
     patch: NDArray[Any] | None = None
@@ -106,7 +108,7 @@ class Theorizing(CampaignWorks):
             deadline_s,
             theory.max_attempts,
             self._clock.now(),
-            candidate=self._candidate(wanted.position),
+            candidate=wanted.candidate if wanted.position is None else self._candidate(wanted.position),
             key=wanted.key,
             reason=wanted.reason,
             is_automatic=wanted.is_automatic,
@@ -115,9 +117,7 @@ class Theorizing(CampaignWorks):
             return _of_structure(asked, wanted.structure)
         return _of_patch(asked, await self._cut(state, wanted, asked.candidate))
 
-    def _candidate(self, position: Position | None) -> int:
-        if position is None:
-            return -1
+    def _candidate(self, position: Position) -> int:
         state = self.state
         if state.frame is None or state.candidates is None:
             raise WrongState(Reason.NO_FRAME, f"campaign '{state.id}' has no frame yet; call AddFrame first")

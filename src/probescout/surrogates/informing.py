@@ -152,6 +152,24 @@ class Informed(Learner):
             told["engines"].append(one)
         return told
 
+    def theory_maps(self) -> dict[str, FloatArray]:
+        """Return what theory says and does over the field (point,); nothing before it says anything.
+
+        "theory" and "theory_std" are of the first engine, in the unit of its quantity; "prior" is what all of them add
+        to the mean, in target units.
+        """
+        columns = self._columns
+        if columns is None or not columns.fits(self._model.field):
+            return {}
+        shown, candidates = self._shown, self._model.field.candidates
+        emulator = columns.theory.emulators[0]
+        told = shown.describe(candidates)[0] - self._view.describe(candidates)[0] if shown is not self._view else 0.0
+        return {
+            "theory": emulator.mean + emulator.sd * columns.field[:, 0],
+            "theory_std": emulator.sd * np.sqrt(columns.doubt[:, 0]),
+            "prior": np.broadcast_to(told, (len(candidates),)),
+        }
+
     @property
     def _shown(self) -> View:
         """What answers: the plain view unless theory has a say."""

@@ -12,7 +12,7 @@ from probescout.surrogates.features import compute_features
 from probescout.surrogates.fitting import fit
 from probescout.surrogates.prior.gate import UNHEARD
 from probescout.surrogates.prior.theory import Result
-from probescout.surrogates.prior.worth import MOST_UNHEARD, N_CALIBRATING, next_patch
+from probescout.surrogates.prior.worth import MOST_UNHEARD, N_CALIBRATING, Tried, next_patch
 
 SIDE = 32
 EVERYWHERE = np.ones(SIDE * SIDE, dtype=bool)
@@ -224,11 +224,12 @@ def test_it_explains_what_theory_adds(sample):
 # ---------------------------------------------------------------- which patch next
 
 
-def wish(committee, asked, scores=None):
+def wish(committee, asked, scores=None, failed=()):
     scores = np.linspace(0.0, 1.0, SIDE * SIDE) if scores is None else scores
     measured = committee.belief(EVERYWHERE).measured
     rng = np.random.default_rng(0)
-    return next_patch(committee.theory, committee.verdict(), committee.slopes(), scores, measured, asked, rng)
+    tried, features = Tried(asked, failed), committee.features.arrays
+    return next_patch(committee.theory, committee.verdict(), committee.slopes(), scores, measured, tried, features, rng)
 
 
 def test_measured_patches_come_first(sample):
@@ -264,3 +265,28 @@ def test_heard_theory_is_asked_where_it_tells_most(sample):
     assert found.candidate not in asked and found.gain > 0.0
     assert wish(committee, asked, np.full(SIDE * SIDE, -np.inf)) is None
     assert wish(committee, set(range(SIDE * SIDE))) is None
+
+
+def test_patches_that_look_like_those_that_failed_come_last(sample):
+    committee = committee_of(sample)
+    measured = committee.belief(EVERYWHERE).measured
+    first = wish(committee, set()).candidate
+    alike = np.argsort(Tried(set(), {first}).chance(committee.features.arrays, measured), kind="stable")
+    assert measured[alike[0]] == first
+    asked = {first}
+    again = wish(committee, asked, failed={first}).candidate
+    chance = Tried(asked, {first}).chance(committee.features.arrays, np.array([again]))
+    assert chance > 0.5 and again not in asked
+    # One failure is not held against what looks different.
+    far = Tried(asked, {first}).chance(committee.features.arrays, measured).max()
+    assert far > 0.8
+
+
+def test_a_heard_theory_is_not_asked_where_it_fails(sample):
+    committee = committee_of(sample)
+    committee.inform(evidence_of(sample[2]))
+    asked = set(committee.belief(EVERYWHERE).measured.tolist())
+    best = wish(committee, asked).candidate
+    other = wish(committee, asked | {best}, failed={best})
+    plain = wish(committee, asked | {best})
+    assert other.gain < plain.gain or other.candidate != plain.candidate

@@ -154,6 +154,13 @@ class Emulator:
         return _correlation(table[self.index], table[candidates], part.length)
 
 
+def similarity(features: Mapping[str, NDArray[np.floating]], a: Index, b: Index) -> FloatArray:
+    """Return how much alike the patches of candidates (a,) and (b,) look (a, b), 0 to 1, by the least lengthscale."""
+    kinds = STRUCTURE if any(name in features for name in STRUCTURE) else PLACE
+    name = next(name for name in kinds if name in features)
+    return _correlation(features[name][a], features[name][b], LENGTHS[0] * kinds[name])
+
+
 def _correlation(a: NDArray[np.floating], b: NDArray[np.floating], length: float) -> FloatArray:
     """Return Matern-5/2 correlations (a, b) of rows (a, dim) and (b, dim)."""
     scale = np.sqrt(5.0) / length
