@@ -27,7 +27,18 @@ from probescout_client.errors import (
 )
 from probescout_client.link import connect
 from probescout_client.planner import Planner
-from probescout_client.points import Axis, Budget, Event, Motion, Objective, Point, StopAdvice, StopReport, Told
+from probescout_client.points import (
+    Axis,
+    Budget,
+    Event,
+    Influence,
+    Motion,
+    Objective,
+    Point,
+    StopAdvice,
+    StopReport,
+    Told,
+)
 from probescout_client.run import Run
 from probescout_client.safety import SafetyLimits
 from probescout_client.session import RunOptions
@@ -43,6 +54,7 @@ __all__ = [
     "Denied",
     "Event",
     "HistoryMismatch",
+    "Influence",
     "InvalidInput",
     "Motion",
     "NotBuilt",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterable, Tuple
+from typing import Any, Dict, Iterable, Optional, Tuple
 
 from probescout_client.wire.v1 import probescout_pb2 as pb
 
@@ -166,6 +166,20 @@ class Axis:
     """What it is, for example "energy"."""
 
 
+@dataclass(frozen=True)
+class Influence:
+    """What simulations do to the model: nothing until their numbers have proved their worth on measured patches."""
+
+    weight: float
+    """Share of the informed model in what is predicted, 0 to 0.9."""
+    skill: float
+    """Nats by which it foresaw a measurement better than the plain model, mean of the latest."""
+    n_results: int
+    """Computed numbers that are applied."""
+    slopes: Dict[str, Tuple[float, float]] = field(default_factory=dict)
+    """Slope and its SD by engine and quantity, target units per unit of the quantity; NaN while theory has no say."""
+
+
 def word(enum: Any, value: int, prefix: str) -> str:
     """Return the lower-case word of an enum value of the contract, for example "planner"; its number when unknown."""
     if value not in enum.values():
@@ -201,6 +215,15 @@ def to_point(suggestion: pb.Suggestion, degraded_reasons: Iterable[str] = ()) ->
 def to_stop_report(stop: pb.StopReport) -> StopReport:
     """Return the record of a stop report."""
     return StopReport(word(pb.StopCause, stop.cause, "STOP_CAUSE_"), stop.message, stop.retry_after_s, stop.is_final)
+
+
+def to_influence(reply: Any) -> Optional[Influence]:
+    """Return what a Suggest or Step reply says of simulations; None when it says nothing."""
+    if not reply.HasField("theory"):
+        return None
+    told = reply.theory
+    slopes = {s.engine: (s.slope, s.slope_std) for s in told.slopes}
+    return Influence(told.weight, told.skill, int(told.n_results), slopes)
 
 
 def to_advice(advice: pb.StopAdvice) -> StopAdvice:

@@ -15,7 +15,7 @@ from probescout_client.identity import Identity
 from probescout_client.leases import LeaseKeeper
 from probescout_client.measurements import add_spectrum, add_value, to_observation
 from probescout_client.outbox import Outbox
-from probescout_client.points import Point, StopReport, Told, to_advice, to_point, to_stop_report, to_told
+from probescout_client.points import Point, StopReport, Told, to_advice, to_influence, to_point, to_stop_report, to_told
 from probescout_client.safety import SafetyLimits, from_limits
 from probescout_client.session import RunOptions, Session
 from probescout_client.steering import Steering
@@ -279,6 +279,7 @@ class Run(Steering):
         session = self._session
         session.learn_version(reply.version)
         session.advice = [to_advice(advice) for advice in reply.advice]
+        session.influence = to_influence(reply)
         for suggestion in reply.suggestions:
             self._held.put(to_point(suggestion, reply.degraded_reasons), asked_at)
         if not reply.suggestions:

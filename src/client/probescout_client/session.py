@@ -10,7 +10,7 @@ from typing import Any, Callable, List, Optional
 
 from probescout_client.connection import Connection
 from probescout_client.identity import Identity
-from probescout_client.points import StopAdvice, StopReport, word
+from probescout_client.points import Influence, StopAdvice, StopReport, word
 from probescout_client.wire.v1 import probescout_pb2 as pb
 
 log = logging.getLogger("probescout_client")
@@ -62,6 +62,7 @@ class Session:
         """Whether the last attempt to send data was given up and nothing was heard since."""
         self.stop_report: Optional[StopReport] = None
         self.advice: List[StopAdvice] = []
+        self.influence: Optional[Influence] = None
         self.status = int(campaign.status)
         self.status_reason = campaign.status_reason
         self._version = pb.StateVersion()

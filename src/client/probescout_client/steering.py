@@ -117,10 +117,11 @@ class Steering(Changes):
         return self._control(pb.CONTROL_ACTION_ABORT, reason)
 
     def maps(self, kinds: Sequence[str] = ()) -> Dict[str, Array]:
-        """Return maps by kind: "mean", "std", "acquisition", "prior", "predictive_std" or "novelty".
+        """Return maps by kind.
 
-        None named: the first three. Each has dims (y, x) or (candidate,), float32, NaN where there is no candidate;
-        `numpy.asarray` takes them.
+        Kinds: "mean", "std", "acquisition", "predictive_std", "novelty", "prior", "theory" and "theory_std"; the last
+        three are there once simulations say something. None named: the first three. Each has dims (y, x) or
+        (candidate,), float32, NaN where there is no candidate; `numpy.asarray` takes them.
 
         Raises:
             InvalidInput: FIELD_INVALID for an unknown kind.

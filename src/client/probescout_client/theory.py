@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterator, Optional, Tuple
 
 from probescout_client.blobs import with_blob
 from probescout_client.errors import InvalidInput
-from probescout_client.points import word
+from probescout_client.points import Influence, word
 from probescout_client.session import Session
 from probescout_client.specs import to_json
 from probescout_client.tensors import to_tensor
@@ -110,6 +110,11 @@ class Theory:
     def __init__(self, session: Session) -> None:
         """Work on the campaign of a session."""
         self._session = session
+
+    @property
+    def influence(self) -> Optional[Influence]:
+        """What they do to the model, by the latest reply with points; None without any results."""
+        return self._session.influence
 
     def submit(
         self,

@@ -28,6 +28,7 @@ class State:
         self.blobs = {}
         self.uploads = {}
         self.jobs = {}
+        self.influence = None
         self.calls = []
         self.faults = []
         """(call, "before" or "after" the commit, code): taken from the front by the next matching call."""

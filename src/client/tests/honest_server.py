@@ -89,7 +89,8 @@ class Servicer(
         campaign = self.find(request.campaign)
         campaign.check_seen(request.last_seen)
         suggestions, stop = campaign.lease(request.count, request.client_id)
-        return pb.SuggestReply(suggestions=suggestions, stop=stop, version=campaign.version)
+        influence = self.state.influence
+        return pb.SuggestReply(suggestions=suggestions, stop=stop, version=campaign.version, theory=influence)
 
     def tell(self, request):
         campaign = self.find(request.campaign)

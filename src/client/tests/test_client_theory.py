@@ -5,6 +5,7 @@ import numpy as np
 import probescout_client as ps
 import pytest
 from honest_theory import end
+from probescout_client.wire.v1 import probescout_pb2 as pb
 
 PLAN = ps.TheoryPlan("xtb", "energy", {"charge": 0}, window_m=1e-9, automatic=False)
 
@@ -79,3 +80,12 @@ def test_a_campaign_without_theory_declares_none(fake, honest, image, campaign):
         assert not honest.state.campaigns["campaigns/" + campaign].spec.HasField("theory")
         with pytest.raises(ps.InvalidInput):
             run.theory.submit((0.1, 0.1))
+
+
+def test_what_simulations_do_comes_with_the_points(run, honest):
+    assert run.theory.influence is None
+    slope = pb.TheorySlope(engine="xtb:energy", slope=-2.0, slope_std=0.5, noise_std=0.1)
+    honest.state.influence = pb.TheoryInfluence(weight=0.5, skill=0.2, n_results=7, slopes=[slope])
+    next(iter(run))
+    told = run.theory.influence
+    assert (told.weight, told.skill, told.n_results) == (0.5, 0.2, 7) and told.slopes == {"xtb:energy": (-2.0, 0.5)}

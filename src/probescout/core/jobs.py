@@ -324,6 +324,11 @@ def find(state: Campaign, name: str) -> Job:
     return state.jobs[name]
 
 
+def evidence_unit(state: Campaign) -> str:
+    """Return the unit of the first engine's numbers; empty without any."""
+    return next((one.unit for one in evidence(state)), "")
+
+
 def evidence(state: Campaign) -> tuple[Evidence, ...]:
     """Return the numbers that inform the model, in the order in which their jobs ended.
 

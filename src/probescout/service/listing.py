@@ -13,6 +13,7 @@ import numpy as np
 from google.protobuf.message import Message
 from probescout_client.wire.v1 import probescout_pb2 as pb
 
+from probescout.core import jobs
 from probescout.core.errors import InvalidInput, Reason, WrongState
 from probescout.core.fronts import pareto_front
 from probescout.core.observations import Observation
@@ -175,6 +176,7 @@ class Listing(Desks):
             n_since_fit=told["n_since_fit"],
             text=words,
             version=write_version(driver.ledger.head, state),
+            theory=[pb.TheoryOpinion(**one) for one in told.get("theory", ())],
         )
 
     def _asked_candidate(self, driver: Any, request: pb.ExplainRequest) -> tuple[int, float]:
@@ -197,7 +199,7 @@ class Listing(Desks):
         state = driver.state
         is_image = state.candidates is not None and state.candidates.shape is not None
         return pb.GetMapsReply(
-            maps=write_maps(reply, list(request.kinds), state.target_unit, is_image),
+            maps=write_maps(reply, list(request.kinds), state.target_unit, jobs.evidence_unit(state), is_image),
             version=write_version(driver.ledger.head, state),
             weights=[pb.MemberWeight(member=k, weight=w) for k, w in reply["weights"].items()],
             target_unit=state.target_unit,

@@ -16,19 +16,31 @@ MAP_KINDS: dict[int, str] = {
     pb.MAP_KIND_ACQUISITION: "acquisition",
     pb.MAP_KIND_PREDICTIVE_STD: "predictive_std",
     pb.MAP_KIND_NOVELTY: "novelty",
+    pb.MAP_KIND_PRIOR: "prior",
+    pb.MAP_KIND_THEORY: "theory",
+    pb.MAP_KIND_THEORY_STD: "theory_std",
 }
 
 
-def write_maps(reply: Mapping[str, Any], kinds: list[int], unit: str, is_image: bool) -> list[pb.Map]:
-    """Return the wanted maps; those that the model does not have yet are left out."""
+def write_maps(reply: Mapping[str, Any], kinds: list[int], unit: str, theory_unit: str, is_image: bool) -> list[pb.Map]:
+    """Return the wanted maps; those that the model does not have yet are left out.
+
+    Args:
+        reply: Of the model.
+        kinds: Wanted; none: mean, std and acquisition.
+        unit: Of the target.
+        theory_unit: Of the quantity that simulations give.
+        is_image: Whether candidates are the pixels of an image.
+    """
+    units = dict.fromkeys((pb.MAP_KIND_THEORY, pb.MAP_KIND_THEORY_STD), theory_unit)
+    units |= dict.fromkeys((pb.MAP_KIND_ACQUISITION, pb.MAP_KIND_NOVELTY), "")
     wanted = list(dict.fromkeys(kinds)) or [pb.MAP_KIND_MEAN, pb.MAP_KIND_STD, pb.MAP_KIND_ACQUISITION]
     maps = []
     for kind in wanted:
         values = reply["maps"].get(MAP_KINDS.get(kind, ""))
         if values is not None:
             dims = ("y", "x") if is_image else ("candidate",)
-            of = "" if kind in (pb.MAP_KIND_ACQUISITION, pb.MAP_KIND_NOVELTY) else unit
-            maps.append(pb.Map(kind=kind, tensor=write_tensor(values, dims, of)))  # type: ignore[arg-type]
+            maps.append(pb.Map(kind=kind, tensor=write_tensor(values, dims, units.get(kind, unit))))  # type: ignore[arg-type, call-overload]
     return maps
 
 

@@ -49,6 +49,15 @@ class Replies:
         """What the stop rules said when the model last planned."""
         return [pb.StopAdvice(**vars(one)) for one in self._driver.state.advice]
 
+    @property
+    def theory(self) -> pb.TheoryInfluence | None:
+        """What simulations do to the model; None without any."""
+        told = self._driver.modeller.influence
+        if told is None:
+            return None
+        slopes = [pb.TheorySlope(**vars(slope)) for slope in told.slopes]
+        return pb.TheoryInfluence(weight=told.weight, skill=told.skill, n_results=told.n_results, slopes=slopes)
+
     def version_of(self, done: Done) -> pb.StateVersion:
         """Where the journal stood when a repeated call was first made."""
         seq = int(done.facts["seq"])
@@ -68,6 +77,7 @@ class Replies:
             calibration=self.calibration,
             degraded_reasons=handed.degraded,
             advice=self.advice,
+            theory=self.theory,
             timing=pb.Timing(
                 commit_s=handed.commit_s, compute_s=handed.compute_s, total_s=time.perf_counter() - started
             ),
@@ -82,6 +92,7 @@ class Replies:
             calibration=self.calibration,
             degraded_reasons=done.facts["degraded"],
             advice=self.advice,
+            theory=self.theory,
         )
 
     def told(self, told: Told, started: float) -> pb.TellReply:
@@ -117,6 +128,7 @@ class Replies:
             calibration=second.calibration,
             degraded_reasons=handed.degraded,
             advice=self.advice,
+            theory=self.theory,
             timing=second.timing,
         )
 

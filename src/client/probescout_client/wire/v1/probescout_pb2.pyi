@@ -105,6 +105,8 @@ class MapKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MAP_KIND_PRIOR: _ClassVar[MapKind]
     MAP_KIND_PREDICTIVE_STD: _ClassVar[MapKind]
     MAP_KIND_NOVELTY: _ClassVar[MapKind]
+    MAP_KIND_THEORY: _ClassVar[MapKind]
+    MAP_KIND_THEORY_STD: _ClassVar[MapKind]
 
 class PluginKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -194,6 +196,8 @@ MAP_KIND_ACQUISITION: MapKind
 MAP_KIND_PRIOR: MapKind
 MAP_KIND_PREDICTIVE_STD: MapKind
 MAP_KIND_NOVELTY: MapKind
+MAP_KIND_THEORY: MapKind
+MAP_KIND_THEORY_STD: MapKind
 PLUGIN_KIND_UNSPECIFIED: PluginKind
 PLUGIN_KIND_SCALARIZER: PluginKind
 PLUGIN_KIND_PLANNER: PluginKind
@@ -716,6 +720,30 @@ class Calibration(_message.Message):
     coverage50: float
     def __init__(self, n: _Optional[int] = ..., coverage95: _Optional[float] = ..., mean_z2: _Optional[float] = ..., is_alarmed: bool = ..., pit_counts: _Optional[_Iterable[int]] = ..., pit_ks: _Optional[float] = ..., is_deep_shut_off: bool = ..., coverage50: _Optional[float] = ...) -> None: ...
 
+class TheoryInfluence(_message.Message):
+    __slots__ = ("weight", "skill", "n_results", "slopes")
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    SKILL_FIELD_NUMBER: _ClassVar[int]
+    N_RESULTS_FIELD_NUMBER: _ClassVar[int]
+    SLOPES_FIELD_NUMBER: _ClassVar[int]
+    weight: float
+    skill: float
+    n_results: int
+    slopes: _containers.RepeatedCompositeFieldContainer[TheorySlope]
+    def __init__(self, weight: _Optional[float] = ..., skill: _Optional[float] = ..., n_results: _Optional[int] = ..., slopes: _Optional[_Iterable[_Union[TheorySlope, _Mapping]]] = ...) -> None: ...
+
+class TheorySlope(_message.Message):
+    __slots__ = ("engine", "slope", "slope_std", "noise_std")
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    SLOPE_FIELD_NUMBER: _ClassVar[int]
+    SLOPE_STD_FIELD_NUMBER: _ClassVar[int]
+    NOISE_STD_FIELD_NUMBER: _ClassVar[int]
+    engine: str
+    slope: float
+    slope_std: float
+    noise_std: float
+    def __init__(self, engine: _Optional[str] = ..., slope: _Optional[float] = ..., slope_std: _Optional[float] = ..., noise_std: _Optional[float] = ...) -> None: ...
+
 class StopAdvice(_message.Message):
     __slots__ = ("rule", "is_met", "value", "bound", "unit", "message")
     RULE_FIELD_NUMBER: _ClassVar[int]
@@ -749,7 +777,7 @@ class SuggestRequest(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., campaign: _Optional[str] = ..., count: _Optional[int] = ..., client_id: _Optional[str] = ..., compute_budget_s: _Optional[float] = ..., last_seen: _Optional[_Union[StateVersion, _Mapping]] = ...) -> None: ...
 
 class SuggestReply(_message.Message):
-    __slots__ = ("suggestions", "stop", "version", "calibration", "degraded_reasons", "timing", "advice")
+    __slots__ = ("suggestions", "stop", "version", "calibration", "degraded_reasons", "timing", "advice", "theory")
     SUGGESTIONS_FIELD_NUMBER: _ClassVar[int]
     STOP_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -757,6 +785,7 @@ class SuggestReply(_message.Message):
     DEGRADED_REASONS_FIELD_NUMBER: _ClassVar[int]
     TIMING_FIELD_NUMBER: _ClassVar[int]
     ADVICE_FIELD_NUMBER: _ClassVar[int]
+    THEORY_FIELD_NUMBER: _ClassVar[int]
     suggestions: _containers.RepeatedCompositeFieldContainer[Suggestion]
     stop: StopReport
     version: StateVersion
@@ -764,7 +793,8 @@ class SuggestReply(_message.Message):
     degraded_reasons: _containers.RepeatedScalarFieldContainer[str]
     timing: Timing
     advice: _containers.RepeatedCompositeFieldContainer[StopAdvice]
-    def __init__(self, suggestions: _Optional[_Iterable[_Union[Suggestion, _Mapping]]] = ..., stop: _Optional[_Union[StopReport, _Mapping]] = ..., version: _Optional[_Union[StateVersion, _Mapping]] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., degraded_reasons: _Optional[_Iterable[str]] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ..., advice: _Optional[_Iterable[_Union[StopAdvice, _Mapping]]] = ...) -> None: ...
+    theory: TheoryInfluence
+    def __init__(self, suggestions: _Optional[_Iterable[_Union[Suggestion, _Mapping]]] = ..., stop: _Optional[_Union[StopReport, _Mapping]] = ..., version: _Optional[_Union[StateVersion, _Mapping]] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., degraded_reasons: _Optional[_Iterable[str]] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ..., advice: _Optional[_Iterable[_Union[StopAdvice, _Mapping]]] = ..., theory: _Optional[_Union[TheoryInfluence, _Mapping]] = ...) -> None: ...
 
 class Timing(_message.Message):
     __slots__ = ("commit_s", "compute_s", "total_s")
@@ -1023,7 +1053,7 @@ class StepRequest(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., campaign: _Optional[str] = ..., observation: _Optional[_Union[Observation, _Mapping]] = ..., count: _Optional[int] = ..., client_id: _Optional[str] = ..., compute_budget_s: _Optional[float] = ..., last_seen: _Optional[_Union[StateVersion, _Mapping]] = ...) -> None: ...
 
 class StepReply(_message.Message):
-    __slots__ = ("observation", "suggestions", "stop", "version", "calibration", "degraded_reasons", "timing", "advice")
+    __slots__ = ("observation", "suggestions", "stop", "version", "calibration", "degraded_reasons", "timing", "advice", "theory")
     OBSERVATION_FIELD_NUMBER: _ClassVar[int]
     SUGGESTIONS_FIELD_NUMBER: _ClassVar[int]
     STOP_FIELD_NUMBER: _ClassVar[int]
@@ -1032,6 +1062,7 @@ class StepReply(_message.Message):
     DEGRADED_REASONS_FIELD_NUMBER: _ClassVar[int]
     TIMING_FIELD_NUMBER: _ClassVar[int]
     ADVICE_FIELD_NUMBER: _ClassVar[int]
+    THEORY_FIELD_NUMBER: _ClassVar[int]
     observation: Observation
     suggestions: _containers.RepeatedCompositeFieldContainer[Suggestion]
     stop: StopReport
@@ -1040,7 +1071,8 @@ class StepReply(_message.Message):
     degraded_reasons: _containers.RepeatedScalarFieldContainer[str]
     timing: Timing
     advice: _containers.RepeatedCompositeFieldContainer[StopAdvice]
-    def __init__(self, observation: _Optional[_Union[Observation, _Mapping]] = ..., suggestions: _Optional[_Iterable[_Union[Suggestion, _Mapping]]] = ..., stop: _Optional[_Union[StopReport, _Mapping]] = ..., version: _Optional[_Union[StateVersion, _Mapping]] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., degraded_reasons: _Optional[_Iterable[str]] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ..., advice: _Optional[_Iterable[_Union[StopAdvice, _Mapping]]] = ...) -> None: ...
+    theory: TheoryInfluence
+    def __init__(self, observation: _Optional[_Union[Observation, _Mapping]] = ..., suggestions: _Optional[_Iterable[_Union[Suggestion, _Mapping]]] = ..., stop: _Optional[_Union[StopReport, _Mapping]] = ..., version: _Optional[_Union[StateVersion, _Mapping]] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., degraded_reasons: _Optional[_Iterable[str]] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ..., advice: _Optional[_Iterable[_Union[StopAdvice, _Mapping]]] = ..., theory: _Optional[_Union[TheoryInfluence, _Mapping]] = ...) -> None: ...
 
 class AmendObservationRequest(_message.Message):
     __slots__ = ("request_id", "name", "measured_at", "has_value", "value", "value_variance", "reason")
@@ -1149,7 +1181,7 @@ class Neighbour(_message.Message):
     def __init__(self, observation: _Optional[str] = ..., target: _Optional[float] = ..., similarity: _Optional[float] = ...) -> None: ...
 
 class ExplainReply(_message.Message):
-    __slots__ = ("position", "mean", "std", "acquisition", "exploit", "explore", "members", "nearest", "model_version", "n_since_fit", "text", "version", "novelty")
+    __slots__ = ("position", "mean", "std", "acquisition", "exploit", "explore", "members", "nearest", "model_version", "n_since_fit", "text", "version", "novelty", "theory")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     MEAN_FIELD_NUMBER: _ClassVar[int]
     STD_FIELD_NUMBER: _ClassVar[int]
@@ -1163,6 +1195,7 @@ class ExplainReply(_message.Message):
     TEXT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     NOVELTY_FIELD_NUMBER: _ClassVar[int]
+    THEORY_FIELD_NUMBER: _ClassVar[int]
     position: Position
     mean: float
     std: float
@@ -1176,7 +1209,22 @@ class ExplainReply(_message.Message):
     text: str
     version: StateVersion
     novelty: float
-    def __init__(self, position: _Optional[_Union[Position, _Mapping]] = ..., mean: _Optional[float] = ..., std: _Optional[float] = ..., acquisition: _Optional[float] = ..., exploit: _Optional[float] = ..., explore: _Optional[float] = ..., members: _Optional[_Iterable[_Union[MemberWeight, _Mapping]]] = ..., nearest: _Optional[_Iterable[_Union[Neighbour, _Mapping]]] = ..., model_version: _Optional[int] = ..., n_since_fit: _Optional[int] = ..., text: _Optional[str] = ..., version: _Optional[_Union[StateVersion, _Mapping]] = ..., novelty: _Optional[float] = ...) -> None: ...
+    theory: _containers.RepeatedCompositeFieldContainer[TheoryOpinion]
+    def __init__(self, position: _Optional[_Union[Position, _Mapping]] = ..., mean: _Optional[float] = ..., std: _Optional[float] = ..., acquisition: _Optional[float] = ..., exploit: _Optional[float] = ..., explore: _Optional[float] = ..., members: _Optional[_Iterable[_Union[MemberWeight, _Mapping]]] = ..., nearest: _Optional[_Iterable[_Union[Neighbour, _Mapping]]] = ..., model_version: _Optional[int] = ..., n_since_fit: _Optional[int] = ..., text: _Optional[str] = ..., version: _Optional[_Union[StateVersion, _Mapping]] = ..., novelty: _Optional[float] = ..., theory: _Optional[_Iterable[_Union[TheoryOpinion, _Mapping]]] = ...) -> None: ...
+
+class TheoryOpinion(_message.Message):
+    __slots__ = ("engine", "value", "std", "slope", "slope_std")
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    STD_FIELD_NUMBER: _ClassVar[int]
+    SLOPE_FIELD_NUMBER: _ClassVar[int]
+    SLOPE_STD_FIELD_NUMBER: _ClassVar[int]
+    engine: str
+    value: float
+    std: float
+    slope: float
+    slope_std: float
+    def __init__(self, engine: _Optional[str] = ..., value: _Optional[float] = ..., std: _Optional[float] = ..., slope: _Optional[float] = ..., slope_std: _Optional[float] = ...) -> None: ...
 
 class GetMapsRequest(_message.Message):
     __slots__ = ("campaign", "kinds")
