@@ -319,6 +319,18 @@ def test_what_was_kept_wrongly_is_passed_over(tmp_path: Path, caplog: pytest.Log
     assert cache.get(KEY, DECLARED) is None
 
 
+def test_an_engine_that_keeps_things_for_other_jobs_is_told_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Path] = []
+    monkeypatch.setattr(Misbehaving, "keep_in", lambda self, directory: told.append(directory), raising=False)
+    with open(os.devnull, "wb") as nowhere:
+        progress = Progress(nowhere.fileno())
+        assert outcome(job(), progress).state is JobState.SUCCEEDED and not told
+        assert outcome(job(cache=str(tmp_path)), progress).state is JobState.SUCCEEDED
+    assert told == [tmp_path / "references"]
+
+
 def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the directory should be", encoding="utf-8")
     result = run(job(cache=str(tmp_path / "cache")))

@@ -193,6 +193,25 @@ def test_kept_energies_forget_the_oldest() -> None:
     assert kept.energy("1.0", lambda: 9.0) == 9.0
 
 
+def test_kept_energies_outlive_their_process_in_a_directory(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first, second = KeptEnergies(), KeptEnergies()
+    first.directory = second.directory = tmp_path / "references"
+    assert first.energy("key", lambda: -1.25) == -1.25
+    assert second.energy("key", lambda: pytest.fail("it is known")) == -1.25
+    [path] = (tmp_path / "references").iterdir()
+    for damaged in (b"", b"{}", b"[1]", b'{"key": "other", "energy": 1.0}', b'{"key": "key", "energy": NaN}', b"\xff"):
+        path.write_bytes(damaged)
+        third = KeptEnergies()
+        third.directory = path.parent
+        assert third.energy("key", lambda: -1.5) == -1.5 and "calculated again" in caplog.text
+        caplog.clear()
+    # What was mended is believed again, and a directory that cannot be written keeps nobody from an answer.
+    assert json.loads(path.read_bytes()) == {"key": "key", "energy": -1.5}
+    fourth = KeptEnergies()
+    fourth.directory = path / "no directory"
+    assert fourth.energy("key", lambda: 2.0) == 2.0 and "not kept" in caplog.text
+
+
 def test_a_child_is_ended_when_its_listener_gives_up(tmp_path: Path) -> None:
     told: list[str] = []
 

@@ -9,6 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -81,6 +82,10 @@ class AtomisticEngine(ABC):
         """SHA-256 of all settings, defaults included."""
         text = json.dumps({**asdict(self.shared), **self.own}, sort_keys=True, default=list)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def keep_in(self, directory: Path) -> None:
+        """Keep energies of references in a directory, for the jobs of other processes; see `core.theory.Keeping`."""
+        KEPT.directory = directory
 
     @abstractmethod
     def version(self) -> str:

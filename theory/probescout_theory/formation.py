@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import math
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 
 from probescout.core.theory import EngineFailure, Failure
+from probescout.store.durable import write
 from probescout_theory.lattices import Lattice
 from probescout_theory.pristine import sheet_of
 from probescout_theory.refusals import Refusal
@@ -18,6 +23,7 @@ from probescout_theory.reservoirs import crystal, dimer, hydride
 from probescout_theory.structure import Structure
 from probescout_theory.structure_json import refuse
 
+_log = logging.getLogger(__name__)
 Energy = Callable[[Structure], float]
 """Total energy of a structure, eV."""
 
@@ -26,7 +32,7 @@ MOST_KEPT = 256
 
 
 class KeptEnergies:
-    """Energies of reference structures that were calculated before in this process.
+    """Energies of reference structures that were calculated before: in this process, and in others by a directory.
 
     Example:
         >>> kept = KeptEnergies()
@@ -41,6 +47,8 @@ class KeptEnergies:
             most: Energies that are kept.
         """
         self._most = most
+        self.directory: Path | None = None
+        """Where they lie from one process to the next; it may be shared, and deleted at any time."""
         self._energies: dict[str, float] = {}
         self._lock = threading.Lock()
 
@@ -54,12 +62,41 @@ class KeptEnergies:
         with self._lock:
             if key in self._energies:
                 return self._energies[key]
-        found = calculate()
+        found = self._read(key)
+        if found is None:
+            found = calculate()
+            self._write(key, found)
         with self._lock:
             self._energies[key] = found
             while len(self._energies) > self._most:
                 del self._energies[next(iter(self._energies))]
         return found
+
+    def _read(self, key: str) -> float | None:
+        if self.directory is None:
+            return None
+        path = self.directory / f"{key}.json"
+        try:
+            told = json.loads(path.read_bytes())
+            if told["key"] == key and math.isfinite(told["energy"]):
+                return float(told["energy"])
+            wrong = "it holds another energy, or none"
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            wrong = repr(error)
+        _log.warning("%s is passed over: %s; it is calculated again", path, wrong)
+        return None
+
+    def _write(self, key: str, energy: float) -> None:
+        if self.directory is None:
+            return
+        scratch = self.directory / f".{key}.{os.getpid()}.tmp"
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            write(self.directory / f"{key}.json", json.dumps({"key": key, "energy": energy}).encode(), scratch=scratch)
+        except OSError as error:
+            _log.warning("the energy of a reference is not kept: %s", error)
 
 
 KEPT = KeptEnergies()

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -151,6 +152,14 @@ class Engine(Protocol):
             EngineFailure: NOT_CONVERGED, EXPLODED or BAD_INPUT; an unconverged result is never a number.
             MissingExtra: As `version`.
         """
+
+
+@runtime_checkable
+class Keeping(Protocol):
+    """An engine that calculates things that other jobs need too, such as energies of references."""
+
+    def keep_in(self, directory: Path) -> None:
+        """Keep them in a directory from now on; it may be shared by processes, and deleted at any time."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,16 @@ from typing import Any
 from probescout.core.errors import InvalidInput, MissingExtra, Reason
 from probescout.core.jsonable import to_json
 from probescout.core.registry import THEORY, find
-from probescout.core.theory import Engine, EngineFailure, Failure, JobResult, JobState, Quantity, TheoryPatch
+from probescout.core.theory import (
+    Engine,
+    EngineFailure,
+    Failure,
+    JobResult,
+    JobState,
+    Keeping,
+    Quantity,
+    TheoryPatch,
+)
 from probescout.runtime.framing import PREFIX, lengths, unpack
 from probescout.runtime.plugins import check_params
 from probescout.runtime.theory_cache import ResultCache
@@ -104,6 +113,8 @@ def _calculated(message: Mapping[str, Any], progress: Progress) -> JobResult:
     cls = engine_class(name, message["allowed"])
     check_params(cls, name, settings, field="settings", what="settings")
     engine: Engine = cls(**settings)
+    if message["cache"] and isinstance(engine, Keeping):
+        engine.keep_in(Path(message["cache"]) / "references")
     version = str(engine.version())
     structure = message["structure"]
     if structure is None:
