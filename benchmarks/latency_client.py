@@ -26,6 +26,7 @@ BLOCK = 15
 """Steps, as many as between two fits, that are done without a pause and then with one for every fit to end."""
 COMPUTE_BUDGET_S = 60.0
 CALL_S = 300.0
+PIXEL = pb.Length(value=0.25, unit="nm")
 FIRST_FIT_S = 90.0
 HEALTH_S = 0.05
 
@@ -95,17 +96,18 @@ class Caller:
     def _call(self, method: Any, message: Any) -> Any:
         return method(message, metadata=self._metadata, timeout=CALL_S)
 
-    def start(self, size: int) -> str:
+    def start(self, size: int, campaign_id: str = "bench", theory: pb.TheorySpec | None = None) -> str:
         """Create a campaign on a size x size frame; return its name."""
         spec = pb.CampaignSpec(
             scalarizer=pb.ScalarizerSpec(name="band_sum", params_json='{"low": 100, "high": 200}'),
             seed_design=pb.SeedDesign(name="random", count=10),
+            theory=theory,
         )
-        request = pb.CreateCampaignRequest(request_id=str(uuid.uuid4()), campaign_id="bench", spec=spec)
+        request = pb.CreateCampaignRequest(request_id=str(uuid.uuid4()), campaign_id=campaign_id, spec=spec)
         name: str = self._call(self._planner.CreateCampaign, request).name
         image = picture(size)
         tensor = pb.Tensor(dtype=pb.D_TYPE_FLOAT32, shape=image.shape, dims=["y", "x"], blob=self._upload(name, image))
-        frame = pb.Frame(image=tensor)
+        frame = pb.Frame(image=tensor, pixel_size=PIXEL)
         self._call(self._planner.AddFrame, pb.AddFrameRequest(request_id=str(uuid.uuid4()), campaign=name, frame=frame))
         return name
 

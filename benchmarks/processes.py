@@ -66,6 +66,27 @@ class FitClock:
         return quiet >= IDLE_S
 
 
+class ServerClock(FitClock):
+    """The processor time of a server and of everything that it has started and that still runs."""
+
+    def seconds(self) -> float:
+        """Return the processor time so far; what has ended is no longer in it."""
+        return sum(_cpu_s(pid) for pid in _family(self._server))
+
+
+def _family(pid: int) -> list[int]:
+    found = [pid]
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            words = path.read_text(encoding="ascii").split()
+        except (FileNotFoundError, ProcessLookupError):
+            # The thread ended between listing and reading.
+            continue
+        for word in words:
+            found += _family(int(word))
+    return found
+
+
 def _cpu_s(pid: int) -> float:
     total = 0
     for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):

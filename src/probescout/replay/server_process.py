@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,13 +48,15 @@ class ServerProcess:
     On Linux the server also dies with the thread that starts it, so start it from one that lives as long as the work.
     """
 
-    def __init__(self, data: Path | None = None) -> None:
+    def __init__(self, data: Path | None = None, *, environment: Mapping[str, str] | None = None) -> None:
         """Prepare; entering starts it.
 
         Args:
             data: Directory of its campaigns; None: a temporary one, removed at the end.
+            environment: Variables that it has beside those of this process.
         """
         self._data = data
+        self._environment = dict(environment or {})
         self._stack = ExitStack()
         self._process: subprocess.Popen[str] | None = None
         self._said: IO[str] | None = None
@@ -93,7 +96,7 @@ class ServerProcess:
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env={**threads, **os.environ},
+            env={**threads, **os.environ, **self._environment},
             # Ctrl-C is for the client, which then ends the server in order.
             process_group=0,
         )
