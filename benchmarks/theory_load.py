@@ -89,9 +89,7 @@ class Disturbed(Caller):
 
     def suggest(self, campaign: str) -> tuple[Any, float]:
         """Ask for one suggestion; return the reply and the seconds that it took."""
-        request = pb.SuggestRequest(
-            request_id=str(uuid.uuid4()), campaign=campaign, compute_budget_s=COMPUTE_BUDGET_S
-        )
+        request = pb.SuggestRequest(request_id=str(uuid.uuid4()), campaign=campaign, compute_budget_s=COMPUTE_BUDGET_S)
         return self._time(self._planner.Suggest, request)
 
     def step(self, campaign: str, i: int, suggestion: Any) -> tuple[Any, float]:

@@ -52,7 +52,9 @@ def ratios(
     The intervals are of the bootstrap over blocks (Efron 1979), since neighbouring calls are alike.
     """
     blocks = sorted({c.block for c in arms[NONE]})
-    times = {arm: [[c.seconds for c in cs if c.call == call and c.block == b] for b in blocks] for arm, cs in arms.items()}
+    times = {
+        arm: [[c.seconds for c in cs if c.call == call and c.block == b] for b in blocks] for arm, cs in arms.items()
+    }
     drawn = [np.arange(len(blocks)), *rng.integers(0, len(blocks), (N_RESAMPLED, len(blocks)))]
     found = {arm: np.array([_percentiles(rows, draw) for draw in drawn]) for arm, rows in times.items()}
     told: dict[str, dict[str, float | list[float]]] = {}

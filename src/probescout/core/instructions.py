@@ -38,6 +38,9 @@ class Reconfigure:
 class EvidenceChanged:
     """Follow `core.jobs.evidence`: some was applied or taken back, or another number informs the model."""
 
+    is_more: bool = False
+    """Nothing was taken back: a result came in, which may be learnt a little later with others."""
+
 
 Instruction = LoadFrame | Score | Rescore | Relearn | Reconfigure | EvidenceChanged
 Outcome = tuple[Campaign, tuple[Instruction, ...]]

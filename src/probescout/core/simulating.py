@@ -75,7 +75,7 @@ def _ended(state: Campaign, event: TheoryEnded) -> Outcome:
         if name and not state.applied.get(state.computed.get(name, ""), False)
     }
     new = revised(new, applied=put(state.applied, {event.job: True}), computed=put(state.computed, names))
-    return new, (EvidenceChanged(),)
+    return new, (EvidenceChanged(is_more=True),)
 
 
 def _settle(state: Campaign, job: Job, spent: float) -> BudgetUse:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -35,6 +35,10 @@ class Modeller(Minder):
         self._era = 0
         """Grows when the scalarizer changes; scores of an earlier one do not count."""
         self._faults: dict[str, int] = {}
+        self._informing: Reply | None = None
+        """The request with the newest evidence that was sent."""
+        self._is_more_evidence = False
+        """Whether the journal holds results that it lacks."""
         self._minds: WeakKeyDictionary[Reply, Mind | None] = WeakKeyDictionary()
         """Which mind each score was asked of."""
 
@@ -221,10 +225,24 @@ class Modeller(Minder):
         if self._mind is not None and self._mind.is_alive:
             self._do(lambda: _wait(self._send("configure", spec=self._spec())))
 
-    def evidence_changed(self) -> None:
-        """Follow the evidence of the journal: some was applied or taken back."""
-        if self._mind is not None and self._mind.is_alive:
-            self._do(lambda: self._informed(self._send("inform", evidence=self._evidence())))
+    def evidence_changed(self, *, is_more: bool = False) -> None:
+        """Follow the evidence of the journal: some was applied or taken back.
+
+        Args:
+            is_more: Only a result came in. While the model takes those of before in, it waits for them, together with
+                all that come meanwhile: a flood of results must not fill the model's queue.
+        """
+        if self._mind is None or not self._mind.is_alive:
+            return
+        if is_more and self._informing is not None and not self._informing.done():
+            self._is_more_evidence = True
+            return
+        self._do(self._inform)
+
+    def _inform(self) -> Coroutine[Any, Any, None]:
+        self._is_more_evidence = False
+        self._informing = self._send("inform", evidence=self._evidence())
+        return self._informed(self._informing)
 
     async def _informed(self, reply: Reply) -> None:
         try:
@@ -232,6 +250,8 @@ class Modeller(Minder):
         except InvalidInput as error:
             # The model has taken none of it and answers on; a new one would refuse it too.
             _log.error("campaign %s: the evidence is not taken: %s", self._ledger.state.id, error)
+        if self._is_more_evidence and reply is self._informing:
+            self.evidence_changed()
 
     def _do(self, start: Any) -> asyncio.Task[None]:
         """Start a deed now; a mind that fails in it is replaced, and does it anew from the journal."""

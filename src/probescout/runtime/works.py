@@ -121,7 +121,7 @@ class CampaignWorks:
         elif isinstance(instruction, Reconfigure):
             self.modeller.reconfigure()
         elif isinstance(instruction, EvidenceChanged):
-            self.modeller.evidence_changed()
+            self.modeller.evidence_changed(is_more=instruction.is_more)
 
     async def close(self) -> None:
         """Finish what is under way and release the journal."""

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError, Message
 from probescout.core.errors import InvalidInput, NotBuilt, Overloaded, ProbescoutError, Reason, Unavailable
 from probescout.service.auth import Principal, Tokens
 from probescout.service.not_built import NOT_BUILT
+from probescout.service.precedence import Precedence
 from probescout.service.status import abort, abort_bug
 from probescout.service.text_limits import check_texts
 
@@ -37,6 +38,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         self._tokens = tokens
         self._max_inflight = max_inflight
         self._n_calls = 0
+        self._precedence = Precedence()
         self._n_streams = {"own": 0, "standard": 0}
         self._is_draining = False
         self._idle = asyncio.Event()
@@ -98,7 +100,8 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 self._n_calls += is_ours
                 self._idle.clear()
                 try:
-                    return await behavior(request, context)
+                    async with self._precedence.of(method):
+                        return await behavior(request, context)
                 finally:
                     self._n_calls -= is_ours
                     if self._n_calls == 0:
