@@ -28,7 +28,7 @@ PROTOC = $(abspath $(PROTO_VENV))/bin/python -m grpc_tools.protoc -I $(WIRE)=../
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check proto proto-check docs bench-latency bench-quality bench-peers bench-tables bench-theory client-wheel client-sweep clean
+.PHONY: help install demo test check proto proto-check docs bench-latency bench-quality bench-peers bench-tables bench-theory bench-theory-load client-wheel client-sweep clean
 
 help: ## list the chores
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name what; do \
@@ -101,6 +101,10 @@ bench-peers: $(INSTALLED) ## run AtomAI, GPax and gpCAM in environments of their
 # SEEDS=800 chooses; about 9 minutes on 2 cores. Seeds from 10,000 on were used for tuning.
 bench-theory: $(INSTALLED) ## campaigns with right and wrong theory against those without, as JSON
 	@$(BIN)/python -m benchmarks.theory --seeds $(or $(SEEDS),800) --atomistic $(or $(ATOMISTIC),0) --processes $(or $(PROCESSES),2)
+
+# ROUNDS=4 BLOCKS=5 choose: servers, and blocks of 20 Steps an arm on each. Nothing else should run; about 8 minutes.
+bench-theory-load: $(INSTALLED) ## time Steps beside hanging, crashing and flooding theory executors, as JSON
+	@$(BIN)/python -m benchmarks.theory_load --rounds $(or $(ROUNDS),4) --blocks $(or $(BLOCKS),5)
 
 bench-tables: $(INSTALLED) ## write docs/benchmarks from the latest results
 	$(BIN)/python -m benchmarks.tables

@@ -1,7 +1,7 @@
 """Executors that do a campaign no good: `python -m benchmarks.bad_executors KIND HOST:PORT TOKEN_FILE CAMPAIGN`.
 
-A process of lowest priority, as an executor on the computer of the service is. It works from a line "go" on its input to
-a line "rest"; it answers "working" once what it does has had its effect, and then one JSON object of what it has done.
+A process of lowest priority, as an executor on the computer of the service is. It works from a line "go" on its input
+to a line "rest"; it answers "working" once what it does has its effect, and then one JSON object of what it did since.
 """
 
 from __future__ import annotations
@@ -66,9 +66,11 @@ class BadExecutor:
             thread.start()
         self._warm.wait()
         self._raise()
+        with self._lock:
+            self._done = Counter()
 
     def rest(self) -> dict[str, int]:
-        """Stop, cancel what is open, and return how often what was done.
+        """Stop, cancel what is open, and return how often what was done since `go` returned.
 
         Raises:
             Exception: What ended a thread.
@@ -123,9 +125,9 @@ class BadExecutor:
             self._finish(job, state=pb.THEORY_JOB_STATE_SUCCEEDED, results=results)
             self._count("results", N_RESULTS)
 
-    def _count(self, what: str, enough: int = 0) -> None:
+    def _count(self, what: str, enough: int = 0, n: int = 1) -> None:
         with self._lock:
-            self._done[what] += 1
+            self._done[what] += n
             if enough and self._done[what] >= enough:
                 self._warm.set()
 
@@ -155,7 +157,7 @@ class BadExecutor:
             wait_s=WAIT_S,
         )
         found = list(self._call("AcquireTheoryJobs", request).jobs)
-        self._done["acquired"] += len(found)
+        self._count("acquired", n=len(found))
         return found
 
     def _finish(self, job: pb.TheoryJob, **more: Any) -> None:
@@ -180,9 +182,11 @@ class BadProcess:
         )
 
     def __enter__(self) -> BadProcess:
+        """Return it."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """End it."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):

@@ -1,9 +1,9 @@
 """Can theory slow the planner down? Steps and Suggests beside hanging, crashing and flooding executors, and without.
 
-`make bench-theory-load [ROUNDS=4] [BLOCKS=5]` prints one JSON object on its last line. Each round is a fresh server with
-one campaign an arm, all measuring the same sample; their calls are interleaved in blocks, in an order that rotates. The
-executors of an arm work during its blocks alone, and everything is idle before a block begins: without theory is
-without its load too. Times are client-side wall times on loopback.
+`make bench-theory-load [ROUNDS=4] [BLOCKS=5]` prints one JSON object on its last line. Each round is a fresh server
+with one campaign an arm, all measuring the same sample; their calls are interleaved in blocks, in an order that
+rotates. The executors of an arm work during its blocks alone, and everything is idle before a block begins: without
+theory is without its load too. Times are client-side wall times on loopback.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,9 @@ THEORY = pb.TheorySpec(
 class Arm:
     """One campaign that measures, and what disturbs it."""
 
-    def __init__(self, name: str, address: str, token_file: str, channel: grpc.Channel, stack: ExitStack) -> None:
+    def __init__(
+        self, name: str, address: str, token_file: str, channel: grpc.Channel, stack: ExitStack, warm_up: int
+    ) -> None:
         """Create the campaign and measure the warm-up."""
         self.name = name
         self.calls: list[Timed] = []
@@ -62,7 +65,7 @@ class Arm:
             self._bad = stack.enter_context(BadProcess(name, address, token_file, self._campaign))
         self._next = self._caller.suggest(self._campaign)[0].suggestions[0]
         self._n = 0
-        for _ in range(WARM_UP):
+        for _ in range(warm_up):
             self._step(0)
 
     def block(self, number: int, n: int) -> None:
@@ -122,13 +125,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=4, help="servers, one after the other")
     parser.add_argument("--blocks", type=int, default=5, help=f"of {PER_BLOCK} Steps an arm, in each round")
     parser.add_argument("--steps", type=int, default=PER_BLOCK, help="of a block")
+    parser.add_argument("--arms", default=",".join(ARMS), help="those to run, the first of them none")
+    parser.add_argument("--warm-up", type=int, default=WARM_UP, help="Steps of each campaign before the first block")
     parser.add_argument("--out", type=Path, default=OUT / "theory_load.json", help="where the JSON is kept too")
     args = parser.parse_args(arguments)
     began = time.perf_counter()
-    calls: dict[str, list[Timed]] = {arm: [] for arm in ARMS}
-    load: dict[str, Counter[str]] = {arm: Counter() for arm in ARMS if arm != NONE}
+    names = args.arms.split(",")
+    if names[0] != NONE or not set(names) <= set(ARMS):
+        parser.error(f"--arms is {args.arms}; give {NONE} and then some of {', '.join(N_THREADS)}")
+    calls: dict[str, list[Timed]] = {name: [] for name in names}
+    load: dict[str, Counter[str]] = {name: Counter() for name in names[1:]}
     for number in range(args.rounds):
-        for arm in one_round(number, args.blocks, args.steps):
+        for arm in one_round(names, number, args):
             calls[arm.name] += arm.calls
             if arm.name != NONE:
                 load[arm.name].update(arm.load)
@@ -153,21 +161,21 @@ def summary(calls: dict[str, list[Timed]]) -> dict[str, Any]:
     }
 
 
-def one_round(number: int, n_blocks: int, n_steps: int) -> list[Arm]:
+def one_round(names: Sequence[str], number: int, args: argparse.Namespace) -> list[Arm]:
     """Return the arms after so many interleaved blocks on a fresh server."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="probescout-load-")))
         server = stack.enter_context(ServerProcess(folder / "data", environment=installed_engine(folder / "engines")))
         channel = stack.enter_context(grpc.insecure_channel(server.grpc))
         clock = ServerClock(server.pid)
-        arms = [Arm(name, server.grpc, server.token_file, channel, stack) for name in ARMS]
-        for i in range(n_blocks):
-            block = number * n_blocks + i
+        arms = [Arm(name, server.grpc, server.token_file, channel, stack, args.warm_up) for name in names]
+        for i in range(args.blocks):
+            block = number * args.blocks + i
             for j in range(len(arms)):
                 arm = arms[(block + j) % len(arms)]
                 if not clock.wait_idle():
                     print(f"the server was not idle before the block of {arm.name}", file=sys.stderr, flush=True)
-                arm.block(block, n_steps)
+                arm.block(block, args.steps)
                 _progress(number, i, arm)
     return arms
 

@@ -11,7 +11,7 @@ import numpy as np
 NONE = "none"
 """The arm that all others are compared with."""
 BOUNDS = {"p50": 1.2, "p99": 2.0}
-N_RESAMPLED = 2000
+N_RESAMPLED = 500
 
 
 @dataclass(frozen=True)

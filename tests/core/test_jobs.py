@@ -75,7 +75,7 @@ def test_a_good_job_ends_once_and_informs_the_model() -> None:
     state = leased(queued(campaign(), "j1"))
     [ended] = jobs.finish(state, "j1", "t", GOOD, 3.0)
     state, told = apply(state, ended)
-    assert told == (EvidenceChanged(),)
+    assert told == (EvidenceChanged(is_more=True),)
     assert state.jobs["j1"].state is JobState.SUCCEEDED and not state.open_jobs
     [found] = jobs.evidence(state)
     assert (found.candidate, found.engine, found.value, found.job) == (7, "xtb", -3.5, "j1")

@@ -1,7 +1,7 @@
 """Who goes first: calls of microscopes before those about simulations, which take seconds to days and can wait.
 
-Both share one event loop and one journal a campaign, whose every commit is synced. Without this, executors that call as fast
-as they are answered double the time of a Step.
+Both share one event loop and one journal a campaign, whose every commit is synced. Without this, executors that call as
+fast as they are answered double the time of a Step.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ QUIET_S = 0.05
 """A microscope that was just answered may call again at once: so long nothing else is begun."""
 LONGEST_S = 0.1
 """After which the next call about simulations is let through however busy the microscopes are."""
-MOST_WAITING = 64
+MOST_WAITING = 128
+"""Half of all calls that may be in progress: the other half is left to microscopes."""
 _PLANNER = "/probescout.v1.PlannerService/"
 _THEORY = "/probescout.v1.TheoryService/"
 _HELD = frozenset(_THEORY + name for name in ("SubmitTheoryJob", "AcquireTheoryJobs", "FinishTheoryJob"))

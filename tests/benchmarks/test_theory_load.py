@@ -1,0 +1,72 @@
+"""Ratios of the benchmark of theory's load, and a tiny run of it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks.theory_load import ARMS, main, summary
+from benchmarks.theory_load_figures import NONE, Timed, arm_figures, is_met, ratios
+
+
+def calls(factor, n_blocks=6, per_block=50):
+    """Return Steps of 1 to 50 ms and Suggests of half of it, in blocks of which each is a hundredth slower."""
+    made = []
+    for block in range(n_blocks):
+        for i in range(per_block):
+            ms = factor * (i + 1) * (1 + block / 100)
+            made.append(Timed("step", block, 1e-3 * ms, 5e-4, is_degraded=i == 7))
+            made.append(Timed("suggest", block, 5e-4 * ms, 0.0))
+    return made
+
+
+def test_figures_of_an_arm():
+    found = arm_figures(calls(1.0, n_blocks=1))
+    ms = np.arange(1, 51)
+    assert found["step_ms_p50"] == pytest.approx(np.median(ms), abs=0.01)
+    assert found["step_ms_p99"] == pytest.approx(np.percentile(ms, 99), abs=0.01)
+    assert found["step_less_commit_ms_p50"] == pytest.approx(np.median(ms) - 0.5, abs=0.01)
+    assert found["suggest_ms_p99"] == pytest.approx(np.percentile(ms / 2, 99), abs=0.01)
+    assert (found["n"], found["n_degraded"]) == (50, 1)
+
+
+def test_ratios_are_those_of_arms_measured_in_the_same_blocks():
+    found = ratios({NONE: calls(1.0), "flooding": calls(1.5)}, "step", np.random.default_rng(0))
+    assert set(found) == {"flooding"}
+    assert found["flooding"]["p50"] == pytest.approx(1.5) == found["flooding"]["p99"]
+    # Blocks are drawn for both at once: what is slow in both makes the interval no wider.
+    assert found["flooding"]["p50_interval95"] == pytest.approx([1.5, 1.5])
+
+
+def test_a_bound_that_is_missed_by_suggests_alone_is_missed():
+    arms = {arm: calls(1.0) for arm in ARMS}
+    assert summary(arms)["is_met"]
+    late = [Timed(c.call, c.block, c.seconds * (1.3 if c.call == "suggest" else 1.0), 0.0) for c in calls(1.0)]
+    told = summary({**arms, "crashing": late})
+    assert not told["is_met"] and is_met(told["ratios"]) and not is_met(told["suggest_ratios"])
+    rare = [Timed(c.call, c.block, c.seconds * (2.1 if c.seconds > 0.045 else 1.0), 0.0) for c in calls(1.0)]
+    assert not is_met(ratios({**arms, "hanging": rare}, "step", np.random.default_rng(0)))
+
+
+@pytest.mark.timeout(180)
+def test_a_tiny_run(tmp_path, capsys):
+    arguments = [
+        "--rounds",
+        "1",
+        "--blocks",
+        "1",
+        "--steps",
+        "3",
+        "--warm-up",
+        "2",
+        "--out",
+        str(tmp_path / "load.json"),
+    ]
+    main(arguments)
+    out, err = capsys.readouterr()
+    told = json.loads(out.splitlines()[-1])
+    assert told == json.loads((tmp_path / "load.json").read_text())
+    assert set(told["arms"]) == {NONE, "flooding"} and set(told["ratios"]) == {"flooding"}
+    assert all(row["n"] == 3 and row["step_ms_p50"] > 0.0 for row in told["arms"].values())
+    assert all(told["load"][arm] for arm in told["ratios"]), "every executor was at work beside the Steps"
+    assert err.count("round 1, block 1") == 2

@@ -1,0 +1,55 @@
+"""Evidence that comes faster than the model takes it in."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+from probescout.runtime.modeller import Modeller
+from probescout.runtime.settings import Settings
+
+
+class SlowMind:
+    """Answers when it is told to."""
+
+    is_alive = True
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[list[Any], asyncio.Future[Any]]] = []
+
+    def ask(self, op: str, **payload: Any) -> asyncio.Future[Any]:
+        assert op == "inform"
+        self.asked.append((payload["evidence"], asyncio.get_running_loop().create_future()))
+        return self.asked[-1][1]
+
+    async def answer(self, n: int) -> None:
+        self.asked[n][1].set_result({})
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+
+def test_results_that_come_meanwhile_are_sent_together_and_what_is_taken_back_at_once() -> None:
+    async def scene() -> None:
+        evidence: list[list[Any]] = []
+        ledger: Any = SimpleNamespace(state=SimpleNamespace(id="c"))
+        seats: Any = SimpleNamespace(nudge=lambda: None)
+        pool: Any = None
+        modeller, mind = Modeller(ledger, seats, pool, Settings(is_inline=True)), SlowMind()
+        modeller._mind, modeller._evidence = mind, lambda: [list(row) for row in evidence]  # type: ignore[assignment,method-assign]
+        for i in range(50):
+            evidence.append([i, 1.0, "xtb:energy"])
+            modeller.evidence_changed(is_more=True)
+        assert [len(rows) for rows, _ in mind.asked] == [1], "one request at a time"
+        await mind.answer(0)
+        assert [len(rows) for rows, _ in mind.asked] == [1, 50], "nothing is forgotten"
+        evidence.append([50, 1.0, "xtb:energy"])
+        modeller.evidence_changed(is_more=True)
+        del evidence[0]
+        modeller.evidence_changed()
+        assert mind.asked[2][0] == evidence, "what is taken back does not wait"
+        await mind.answer(1)
+        await mind.answer(2)
+        assert len(mind.asked) == 3, "what was sent is not sent again"
+
+    asyncio.run(scene())
