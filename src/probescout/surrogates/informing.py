@@ -18,8 +18,8 @@ from probescout.surrogates.scores import NO_SCORE, Observation, Score, carry_ove
 from probescout.surrogates.view import View
 
 FloatArray = NDArray[np.float64]
-WORKED_OUT_AT_ONCE = 400_000
-"""Candidates times simulations up to which evidence is worked out at once: about 0.1 s."""
+WORKED_OUT_AT_ONCE = 100_000
+"""Candidates times simulations up to which evidence is worked out at once: some ten milliseconds."""
 
 
 class Informed(Learner):

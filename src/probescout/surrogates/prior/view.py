@@ -26,8 +26,8 @@ FloatArray = NDArray[np.float64]
 Index = NDArray[np.intp]
 SUFFIX = "+theory"
 """Of the name of an informed member."""
-BITE_WORK = 100_000
-"""Candidates times simulations that are worked out in one bite: some ten milliseconds."""
+BITE_WORK = 25_000
+"""Candidates times simulations that are worked out in one bite: some milliseconds, for which an answer waits at most."""
 
 
 class Columns:
