@@ -50,19 +50,8 @@ def test_a_bound_that_is_missed_by_suggests_alone_is_missed():
 
 @pytest.mark.timeout(180)
 def test_a_tiny_run(tmp_path, capsys):
-    arguments = [
-        "--rounds",
-        "1",
-        "--blocks",
-        "1",
-        "--steps",
-        "3",
-        "--warm-up",
-        "2",
-        "--out",
-        str(tmp_path / "load.json"),
-    ]
-    main(arguments)
+    arguments = ["--arms", "none,flooding", "--rounds", "1", "--blocks", "1", "--steps", "3", "--warm-up", "2"]
+    main([*arguments, "--out", str(tmp_path / "load.json")])
     out, err = capsys.readouterr()
     told = json.loads(out.splitlines()[-1])
     assert told == json.loads((tmp_path / "load.json").read_text())
