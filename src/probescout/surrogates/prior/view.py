@@ -27,7 +27,7 @@ Index = NDArray[np.intp]
 SUFFIX = "+theory"
 """Of the name of an informed member."""
 BITE_WORK = 25_000
-"""Candidates times simulations that are worked out in one bite: some milliseconds, for which an answer waits at most."""
+"""Candidates times simulations that are worked out in one bite: some milliseconds that an answer waits."""
 
 
 class Columns:
