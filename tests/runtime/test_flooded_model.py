@@ -6,6 +6,9 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+import probescout.runtime.modeller as modeller_module
 from probescout.runtime.modeller import Modeller
 from probescout.runtime.settings import Settings
 
@@ -29,7 +32,12 @@ class SlowMind:
             await asyncio.sleep(0)
 
 
-def test_results_that_come_meanwhile_are_sent_together_and_what_is_taken_back_at_once() -> None:
+def test_results_that_come_meanwhile_are_sent_together_and_what_is_taken_back_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # No rest: the test turns the model's answers by hand.
+    monkeypatch.setattr(modeller_module, "LEARNING_SHARE", 1.0)
+
     async def scene() -> None:
         evidence: list[list[Any]] = []
         ledger: Any = SimpleNamespace(state=SimpleNamespace(id="c"))
@@ -53,3 +61,23 @@ def test_results_that_come_meanwhile_are_sent_together_and_what_is_taken_back_at
         assert len(mind.asked) == 3, "what was sent is not sent again"
 
     asyncio.run(scene())
+
+
+def test_after_evidence_was_learnt_the_model_has_time_for_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[float] = []
+    ticks = iter([10.0, 10.1])
+
+    async def rest(seconds: float) -> None:
+        rests.append(seconds)
+
+    async def scene() -> None:
+        modeller = Modeller(SimpleNamespace(state=SimpleNamespace(id="c")), None, None, Settings(is_inline=True))  # type: ignore[arg-type]
+        reply: Any = asyncio.get_running_loop().create_future()
+        reply.set_result({})
+        monkeypatch.setattr(modeller_module.time, "monotonic", lambda: next(ticks))
+        monkeypatch.setattr(modeller_module.asyncio, "sleep", rest)
+        await modeller._informed(reply)
+        monkeypatch.undo()
+
+    asyncio.run(scene())
+    assert rests == [pytest.approx(0.9)], "a tenth of its time"

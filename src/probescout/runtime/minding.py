@@ -279,6 +279,11 @@ class Minder(ABC):
         if self._fitting is None or self._fitting.done():
             self._fitting = self._spawn(self._fit())
 
+    async def advanced(self) -> None:
+        """Wait for the version, or the evidence, that is being worked out between the answers, if any."""
+        if self._advancing is not None and not self._advancing.done():
+            await asyncio.wait([self._advancing])
+
     async def fitted(self) -> None:
         """Wait for fits and for the version of the model that is being built, if any: one may follow the other."""
         while under_way := [t for t in (self._fitting, self._advancing) if t is not None and not t.done()]:

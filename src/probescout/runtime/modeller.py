@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+import time
+from collections.abc import Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -21,6 +22,10 @@ from probescout.runtime.minding import SYSTEM, Minder
 from probescout.runtime.seats import FitPool, Mind, Seats
 from probescout.runtime.settings import Settings
 
+LEARNING_SHARE = 0.1
+"""Of the model's time that a flood of evidence may take: answers to microscopes must not queue behind it."""
+LONGEST_REST_S = 2.0
+"""Between two times; one may have waited for answers in the model's queue."""
 MAX_FAULTS = 3
 """Workers that may die over one observation, alone, before it is given up."""
 _log = logging.getLogger(__name__)
@@ -35,8 +40,8 @@ class Modeller(Minder):
         self._era = 0
         """Grows when the scalarizer changes; scores of an earlier one do not count."""
         self._faults: dict[str, int] = {}
-        self._informing: Reply | None = None
-        """The request with the newest evidence that was sent."""
+        self._informing: asyncio.Task[None] | None = None
+        """Has the model learn the newest evidence that was sent, and rests."""
         self._is_more_evidence = False
         """Whether the journal holds results that it lacks."""
         self._minds: WeakKeyDictionary[Reply, Mind | None] = WeakKeyDictionary()
@@ -229,29 +234,35 @@ class Modeller(Minder):
         """Follow the evidence of the journal: some was applied or taken back.
 
         Args:
-            is_more: Only a result came in. While the model takes those of before in, it waits for them, together with
-                all that come meanwhile: a flood of results must not fill the model's queue.
+            is_more: Only a result came in. While the model learns those of before, and rests from it, it waits for
+                them, together with all that come meanwhile: a flood of results must not keep it from answering.
         """
         if self._mind is None or not self._mind.is_alive:
             return
         if is_more and self._informing is not None and not self._informing.done():
             self._is_more_evidence = True
             return
-        self._do(self._inform)
+        self._informing = self._do(lambda: self._informed(self._inform()))
 
-    def _inform(self) -> Coroutine[Any, Any, None]:
+    def _inform(self) -> Reply:
         self._is_more_evidence = False
-        self._informing = self._send("inform", evidence=self._evidence())
-        return self._informed(self._informing)
+        return self._send("inform", evidence=self._evidence())
 
     async def _informed(self, reply: Reply) -> None:
-        try:
-            await reply
-        except InvalidInput as error:
-            # The model has taken none of it and answers on; a new one would refuse it too.
-            _log.error("campaign %s: the evidence is not taken: %s", self._ledger.state.id, error)
-        if self._is_more_evidence and reply is self._informing:
-            self.evidence_changed()
+        me = asyncio.current_task()
+        while True:
+            started = time.monotonic()
+            try:
+                await reply
+                await self.advanced()
+            except InvalidInput as error:
+                # The model has taken none of it and answers on; a new one would refuse it too.
+                _log.error("campaign %s: the evidence is not taken: %s", self._ledger.state.id, error)
+            learning_s = time.monotonic() - started
+            await asyncio.sleep(min(learning_s * (1.0 / LEARNING_SHARE - 1.0), LONGEST_REST_S))
+            if not self._is_more_evidence or me is not self._informing:
+                return
+            reply = self._inform()
 
     def _do(self, start: Any) -> asyncio.Task[None]:
         """Start a deed now; a mind that fails in it is replaced, and does it anew from the journal."""
