@@ -98,7 +98,8 @@ bench-quality: $(INSTALLED) ## plan every case by every arm and score it, as JSO
 bench-peers: $(INSTALLED) ## run AtomAI, GPax and gpCAM in environments of their own; hours, resumable
 	$(BIN)/python -m benchmarks.peers.jobs $(PEERS:%=--peers %) --torch-index "$(TORCH_INDEX)"
 
-# SEEDS=800 chooses; about 9 minutes on 2 cores. Seeds from 10,000 on were used for tuning.
+# SEEDS=800 ATOMISTIC=20 choose: seeds on the cheap truth, about 9 minutes on 2 cores, and on images of graphene with
+# energies by xTB (none by default), which are kept in out/benchmarks/theory-energies. Those from 10,000 on were for tuning.
 bench-theory: $(INSTALLED) ## campaigns with right and wrong theory against those without, as JSON
 	@$(BIN)/python -m benchmarks.theory --seeds $(or $(SEEDS),800) --atomistic $(or $(ATOMISTIC),0) --processes $(or $(PROCESSES),2)
 

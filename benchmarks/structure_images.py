@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.spatial import cKDTree
 
-NUMBERS = {"C": 6, "Si": 14, "S": 16, "Mo": 42}
+NUMBERS = {"B": 5, "C": 6, "N": 7, "Si": 14, "S": 16, "Mo": 42}
 NOISE = {"low": 60.0, "medium": 12.0, "high": 3.0}
 """Counts in a pixel at the top of the weakest single atom of the material (C, or one S)."""
 PIXEL = 0.13
@@ -167,6 +167,37 @@ def brightness(label: str) -> float:
     return float(count * NUMBERS[symbol] ** 1.7)
 
 
+@dataclass(frozen=True)
+class View:
+    """How a sheet lies under the beam."""
+
+    place: np.ndarray
+    """(xy,) of the sheet, angstrom: the defect."""
+    middle: np.ndarray
+    """(xy,) where that is seen without drift, angstrom from the corner of the image."""
+    turn: np.ndarray
+    """(2, 2) rotation."""
+    drift: np.ndarray
+    """(xy,) shift for each angstrom further down the image."""
+    pixel: float
+    """Edge of a pixel, angstrom."""
+
+    @staticmethod
+    def drawn(place: np.ndarray, rng: np.random.Generator, pixel: float = PIXEL) -> View:
+        """Return one turned at random, with a place within 1.5 angstrom of the middle of the image."""
+        angle = rng.uniform(0, 2 * np.pi)
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        middle = rng.uniform(-1.5, 1.5, 2) + SIDE * pixel / 2
+        # A specimen that drifts by 0.15 angstrom while one frame of 33 angstrom is scanned shears it by half a percent.
+        return View(place, middle, turn, rng.normal(0, 0.15, 2) / (SIDE * pixel), pixel)
+
+    def px(self, xy: np.ndarray) -> np.ndarray:
+        """Return where places (column, xy) of the sheet, angstrom, are seen: (column, yx), pixel."""
+        seen = (xy - self.place) @ self.turn.T + self.middle
+        seen = seen + seen[:, 1:2] * self.drift
+        return np.asarray(seen[:, ::-1] / self.pixel)
+
+
 def draw(
     columns: tuple[np.ndarray, list[str], np.ndarray],
     counts: float,
@@ -174,8 +205,9 @@ def draw(
     *,
     pixel: float = PIXEL,
     keep: Callable[[np.ndarray], np.ndarray] | None = None,
+    view: View | None = None,
 ) -> Truth:
-    """Draw a sheet: turned and shifted at random, the defect within 1.5 angstrom of the middle of the image.
+    """Draw a sheet, by default turned and shifted at random, the defect within 1.5 angstrom of the middle of the image.
 
     Args:
         columns: (column, xy), angstrom; formulas; place of the defect.
@@ -183,28 +215,23 @@ def draw(
         rng: Draws angle, shift, drift, jitter and counts.
         pixel: Edge of a pixel, angstrom.
         keep: Of (column, yx), pixel: which columns are there.
+        view: How it lies; None: drawn.
     """
     xy, names, place = columns
-    angle = rng.uniform(0, 2 * np.pi)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    middle = rng.uniform(-1.5, 1.5, 2) + SIDE * pixel / 2
-    seen = (xy - place) @ turn.T + middle
-    # A specimen that drifts by 0.15 angstrom while one frame of 33 angstrom is scanned shears it by half a percent.
-    drift = rng.normal(0, 0.15, 2) / (SIDE * pixel)
-    seen = seen + seen[:, 1:2] * drift
-    place_px = (middle + middle[1] * drift) / pixel
-    px = seen[:, ::-1] / pixel
+    view = View.drawn(place, rng, pixel) if view is None else view
+    px = view.px(xy)
     inside = ((px > -8) & (px < SIDE + 7)).all(axis=1)
     if keep is not None:
         inside &= keep(px)
     px, names = px[inside], [name for name, kept in zip(names, inside, strict=True) if kept]
     weakest = 6**1.7 if "C" in names else 16**1.7
     heights = counts * np.array([brightness(name) for name in names]) / weakest
-    expected = _light(px, heights, PROBE / pixel, rng) + _slow(counts, rng)
+    expected = _light(px, heights, PROBE / view.pixel, rng) + _slow(counts, rng)
     image = rng.poisson(np.maximum(expected, 0.0)).astype(np.float64)
     visible = ((px > -0.5) & (px < SIDE - 0.5)).all(axis=1)
     shown = tuple(name for name, kept in zip(names, visible, strict=True) if kept)
-    return Truth(image, px[visible], shown, (float(place_px[1]), float(place_px[0])))
+    y, x = view.px(place[None])[0]
+    return Truth(image, px[visible], shown, (float(y), float(x)))
 
 
 def _light(px: np.ndarray, heights: np.ndarray, width: float, rng: np.random.Generator) -> np.ndarray:

@@ -33,7 +33,7 @@ class Jobs:
 
     kind: Kind
     values: FloatArray
-    """(candidate,) what a simulation would give."""
+    """(candidate,) what a simulation would give; NaN where it fails."""
     rng: np.random.Generator
     running: list[tuple[int, int]] = field(default_factory=list)
     """Step at which a job ends, and its candidate."""
@@ -48,10 +48,10 @@ class Jobs:
         before = len(self.results)
         for candidate in ended:
             is_failed, is_lie = self.rng.random(2) < (self.kind.failing, self.kind.lying)
-            if is_failed:
+            if is_failed or np.isnan(self.values[candidate]):
                 self.failed.add(candidate)
             else:
-                wild = WILD * self.values.std() * self.rng.normal() if is_lie else 0.0
+                wild = WILD * np.nanstd(self.values) * self.rng.normal() if is_lie else 0.0
                 self.results.append(Result(candidate, float(self.values[candidate] + wild), "simulated:value"))
         return len(self.results) > before
 

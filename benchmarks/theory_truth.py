@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ def make_truth(rng: np.random.Generator) -> Truth:
     """Draw a sample."""
     bank = np.stack([_smooth(rng, 1.0) for _ in range(N_STRUCTURE)], axis=1)
     structural = function_of(bank, rng)
-    target = _standard(structural + 0.5 * _smooth(rng, 3.0))
+    target = standard(structural + 0.5 * _smooth(rng, 3.0))
     rows, cols = np.indices((HEIGHT, WIDTH)).reshape(2, -1)
     positions = np.column_stack([(rows + 0.5) / HEIGHT, (cols + 0.5) / WIDTH])
     xy = np.column_stack([rows, cols]) / WIDTH
@@ -53,14 +54,15 @@ def make_truth(rng: np.random.Generator) -> Truth:
 def function_of(bank: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Return a random smooth function (candidate,) of structures (candidate, dim), standardised."""
     waves = rng.normal(size=(bank.shape[1], WAVES)) / 1.2
-    return _standard(np.cos(bank @ waves + rng.uniform(0.0, 2.0 * np.pi, WAVES)) @ rng.normal(size=WAVES))
+    return standard(np.cos(bank @ waves + rng.uniform(0.0, 2.0 * np.pi, WAVES)) @ rng.normal(size=WAVES))
 
 
 def _smooth(rng: np.random.Generator, sigma: float) -> FloatArray:
-    return _standard(gaussian_filter(rng.normal(size=(HEIGHT, WIDTH)), sigma).ravel())
+    return standard(gaussian_filter(rng.normal(size=(HEIGHT, WIDTH)), sigma).ravel())
 
 
-def _standard(values: FloatArray) -> FloatArray:
+def standard(values: FloatArray) -> FloatArray:
+    """Return values with mean 0 and SD 1."""
     return np.asarray((values - values.mean()) / values.std())
 
 
@@ -71,8 +73,8 @@ def _standard(values: FloatArray) -> FloatArray:
 class Kind:
     """How theory relates to the target, and how its jobs behave."""
 
-    values: Callable[[Truth, np.random.Generator], FloatArray]
-    """What a simulation of each patch (candidate,) would give, any unit."""
+    values: Callable[[Any, np.random.Generator], FloatArray]
+    """What a simulation of each patch (candidate,) would give, any unit; NaN for one that fails."""
     steps: int = 2
     """Measurements made while one job runs."""
     failing: float = 0.0
