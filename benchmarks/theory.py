@@ -19,6 +19,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
+from probescout_theory.xtb import Xtb
 
 from benchmarks import theory_atomistic
 from benchmarks.statistics import mean_interval
@@ -43,7 +44,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.atomistic:
         try:
-            theory_atomistic.Energies().engine.version()
+            Xtb().version()
         except MissingExtra as error:
             parser.error(f"{error.message}; or give --atomistic 0 for the cheap truth alone")
     started = time.perf_counter()
@@ -67,7 +68,7 @@ def atomistic(seeds: range, processes: int) -> dict[str, Any]:
     return {
         **summary(rows, seeds, time.perf_counter() - started),
         "seeds": len(seeds),
-        "energies": {"engine": theory_atomistic.Energies().engine.version(), **energies},
+        "energies": {"engine": Xtb().version(), **energies},
     }
 
 

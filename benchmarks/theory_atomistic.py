@@ -1,9 +1,9 @@
 """The atomistic truth of the theory benchmark: images of defective graphene, with energies by xTB of what is found.
 
-target = a bent function of the local energy of formation + a smooth function of the place, and noise. The local
-energy is that of all true defects, each weighed by its distance: a probe of some width sees them all, where a simulation holds one.
-Theory is the energy of the structure that the patch-to-structure code found in the patch of a candidate; a refused patch
-is a job that fails.
+target = a bent function of the local energy of formation + a smooth function of the place, and noise. The local energy
+is that of all true defects, each weighed by its distance: a probe of some width sees them all, where a simulation holds
+one. Theory is the energy of the structure that the patch-to-structure code found in the patch of a candidate; a refused
+patch is a job that fails.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter
 from benchmarks import theory_truth
 from benchmarks.structure_images import SIDE
 from benchmarks.theory_campaign import begin, regret
-from benchmarks.theory_energies import CACHE, Energies
+from benchmarks.theory_energies import CACHE, energies_of
 from benchmarks.theory_specimen import PIXEL, STRIDE, Specimen, make_specimen
 from benchmarks.theory_truth import Truth, function_of
 from probescout.surrogates.features import Features, compute_features
@@ -54,13 +54,12 @@ def make_truth(seed: int, cache: Path = CACHE) -> AtomisticTruth:
         cache: Directory of the energies that are known.
 
     Raises:
-        RuntimeError: A true structure has no energy: there would be no truth.
+        RuntimeError: As true_energy.
     """
     rng = np.random.default_rng([seed, 10])
     specimen = make_specimen(rng)
-    energies = Energies(cache)
-    found = energies.found(specimen)
-    local = _local_energy(specimen, cache)
+    energies = energies_of(specimen, cache)
+    local = _weights(specimen) @ energies.true
     structural = theory_truth.standard(np.tanh(local / SATURATION_EV))
     side = SIDE // STRIDE
     smooth = gaussian_filter(rng.normal(size=(side, side)), 3.0).ravel()[specimen.candidates]
@@ -68,22 +67,14 @@ def make_truth(seed: int, cache: Path = CACHE) -> AtomisticTruth:
     every = compute_features(specimen.image, stride=STRIDE)
     arrays = {name: np.ascontiguousarray(a[specimen.candidates]) for name, a in every.arrays.items()}
     features = Features(arrays, every.positions[specimen.candidates])
-    return AtomisticTruth(features, target, structural, found, energies.n_structures, specimen)
+    return AtomisticTruth(features, target, structural, energies.found, energies.n_structures, specimen)
 
 
-def _local_energy(specimen: Specimen, cache: Path) -> FloatArray:
-    """Return (candidate,) the true energy of formation around each, eV."""
+def _weights(specimen: Specimen) -> FloatArray:
+    """Return what each defect counts at each candidate: (candidate, defect)."""
     px = specimen.positions * SIDE - 0.5
     away = PIXEL * np.linalg.norm(px[:, None] - specimen.defects_px[None], axis=2)
-    weight = np.exp(-0.5 * (away / PROBE) ** 2)
-    counted = np.flatnonzero(weight.max(axis=0) > 1e-3)
-    there = Energies(cache).true(replace(specimen, defects_px=specimen.defects_px[counted]))
-    if np.isnan(there).any():
-        raise RuntimeError(
-            f"{np.isnan(there).sum()} of {len(there)} true structures have no energy, so that there is no truth; "
-            "look at what xtb says of them, or raise its electronic_temperature in benchmarks/theory_energies.py"
-        )
-    return np.asarray(weight[:, counted] @ there)
+    return np.asarray(np.exp(-0.5 * (away / PROBE) ** 2))
 
 
 def _right(truth: AtomisticTruth, rng: np.random.Generator) -> FloatArray:

@@ -43,6 +43,8 @@ class Specimen:
     """(column,) species."""
     defects_px: np.ndarray
     """(defect, yx), pixel: the middle of each."""
+    kinds: tuple[str, ...]
+    """(defect,) what stands on its sites, one after the other: "N-V-B"; those of one kind are turned copies."""
     candidates: np.ndarray
     """(candidate,) which places of the grid are candidates: those with a defect within RADIUS."""
     positions: np.ndarray
@@ -53,63 +55,83 @@ class Specimen:
         top, left, place = window_at(*position, *self.image.shape, WINDOW)
         return self.image[top : top + WINDOW, left : left + WINDOW], place
 
-    def true_atoms(self, place_px: np.ndarray) -> Atoms:
-        """Return the true columns of a window around a place (yx), pixel, as a detector without error gives them."""
-        where = (self.columns_px - place_px) / WINDOW + 0.5
-        inside = ((where >= 0) & (where <= 1)).all(axis=1)
-        names = [name for name, kept in zip(self.labels, inside, strict=True) if kept]
-        return given_atoms(where[inside], (WINDOW, WINDOW), labels=names)
-
 
 def make_specimen(rng: np.random.Generator) -> Specimen:
     """Draw a sheet with defects and its image."""
-    half = images.SIDE * PIXEL / np.sqrt(2.0) + 2.0 * WINDOW * PIXEL
-    xy, names = images.sheet(BOND, ("C", "C"), half)
-    near = cKDTree(xy).query_ball_point(xy, 1.1 * BOND)
-    sites = _defects(xy, near, half - WINDOW * PIXEL, rng)
-    clean = xy.copy()
-    labels: list[str] = list(names)
-    for defect in sites:
-        _change(xy, labels, near, defect, rng)
+    half = images.SIDE * PIXEL / np.sqrt(2.0) + WINDOW * PIXEL
+    clean, near = _sheet(half)
+    chains = _defects(clean, near, half, rng)
+    kinds = [_kind(len(chain), rng) for chain in chains]
+    # One silicon takes the first site of its chain, and the rest stays carbon.
+    chains = [chain[:1] if kind == "Si" else chain for chain, kind in zip(chains, kinds, strict=True)]
+    xy, labels = _with_defects(clean, near, chains, kinds)
     view = images.View.drawn(np.zeros(2), rng, PIXEL)
-    left = [i for i, label in enumerate(labels) if label]
-    xy, labels = xy[left], [labels[i] for i in left]
     truth = images.draw((xy, labels, np.zeros(2)), COUNTS, rng, view=view)
     positions = pixel_centers(*truth.image.shape, STRIDE)
     px = positions * images.SIDE - 0.5
-    away = cKDTree(view.px(clean[np.concatenate(sites)])).query(px)[0] * PIXEL
+    away = cKDTree(view.px(clean[np.concatenate(chains)])).query(px)[0] * PIXEL
     inside = (np.minimum(positions, 1.0 - positions) * images.SIDE * PIXEL >= RADIUS).all(axis=1)
     candidates = np.flatnonzero(inside & (away < RADIUS))
-    middles = view.px(np.array([clean[defect].mean(axis=0) for defect in sites]))
-    return Specimen(truth.image, view.px(xy), tuple(labels), middles, candidates, positions[candidates])
+    middles = view.px(np.array([clean[chain].mean(axis=0) for chain in chains]))
+    return Specimen(truth.image, view.px(xy), tuple(labels), middles, tuple(kinds), candidates, positions[candidates])
+
+
+def true_atoms(kind: str) -> Atoms:
+    """Return the columns of a window around a defect of a kind, as a detector without error gives them."""
+    half = 0.75 * WINDOW * PIXEL
+    clean, near = _sheet(half)
+    names = kind.split("-")
+    chain = [int(np.argmin(np.linalg.norm(clean, axis=1)))]
+    while len(chain) < len(names):
+        chain.append(min(set(near[chain[-1]]) - set(chain)))
+    xy, labels = _with_defects(clean, near, [np.array(chain)], [kind])
+    where = (xy - clean[chain].mean(axis=0)) / (WINDOW * PIXEL) + 0.5
+    inside = ((where >= 0) & (where <= 1)).all(axis=1)
+    shown = [name for name, kept in zip(labels, inside, strict=True) if kept]
+    return given_atoms(where[inside], (WINDOW, WINDOW), labels=shown)
+
+
+def _sheet(half: float) -> tuple[np.ndarray, list[list[int]]]:
+    """Return the columns (column, xy) of a clean sheet, angstrom, and the neighbours of each."""
+    xy, _ = images.sheet(BOND, ("C", "C"), half)
+    around = cKDTree(xy).query_ball_point(xy, 1.1 * BOND)
+    return xy, [[int(j) for j in found if j != i] for i, found in enumerate(around)]
 
 
 def _defects(xy: np.ndarray, near: list[list[int]], half: float, rng: np.random.Generator) -> list[np.ndarray]:
-    """Return the sites of each defect: chains of neighbours, as many defects as find room."""
+    """Return the sites of each defect, a chain of neighbours; as many defects as find room."""
     found: list[np.ndarray] = []
     middles = np.zeros((0, 2))
-    for i in rng.permutation(np.flatnonzero(np.abs(xy).max(axis=1) < half)):
+    for i in rng.permutation(np.flatnonzero(np.abs(xy).max(axis=1) < half - 3.0 * BOND)):
         if len(middles) and np.linalg.norm(middles - xy[i], axis=1).min() < APART:
             continue
-        sites = [int(i)]
+        chain = [int(i)]
         for _ in range(rng.integers(MOST_SITES)):
-            around = sorted({j for site in sites for j in near[site]} - set(sites))
-            sites.append(int(rng.choice(around)))
-        found.append(np.array(sites))
+            chain.append(int(rng.choice(sorted(set(near[chain[-1]]) - set(chain)))))
+        found.append(np.array(chain))
         middles = np.vstack([middles, xy[i]])
     return found
 
 
-def _change(
-    xy: np.ndarray, labels: list[str], near: list[list[int]], sites: np.ndarray, rng: np.random.Generator
-) -> None:
-    """Empty the sites of a defect, or put other atoms there; an empty label is a vacancy."""
+def _kind(n_sites: int, rng: np.random.Generator) -> str:
+    """Draw what stands on the sites of a chain: V is a vacancy."""
     if rng.random() < SILICON_SHARE:
-        middle = int(sites[0])
-        labels[middle] = "Si"
-        for j in set(near[middle]) - {middle}:
-            step = xy[j] - xy[middle]
-            xy[j] = xy[middle] + 1.7 * step / np.linalg.norm(step)
-        return
-    for site in sites:
-        labels[site] = str(rng.choice(["", "N", "B"]))
+        return "Si"
+    names = [str(rng.choice(["V", "N", "B"])) for _ in range(n_sites)]
+    return "-".join(min(names, names[::-1]))
+
+
+def _with_defects(
+    clean: np.ndarray, near: list[list[int]], chains: list[np.ndarray], kinds: list[str]
+) -> tuple[np.ndarray, list[str]]:
+    """Return the columns (column, xy), angstrom, and the species of a sheet with defects."""
+    xy, labels = clean.copy(), ["C"] * len(clean)
+    for chain, kind in zip(chains, kinds, strict=True):
+        for site, name in zip(chain, kind.split("-"), strict=True):
+            labels[site] = name
+            if name == "Si":
+                for j in near[site]:
+                    step = clean[j] - clean[site]
+                    xy[j] = clean[site] + 1.7 * step / np.linalg.norm(step)
+    left = [i for i, label in enumerate(labels) if label != "V"]
+    return xy[left], [labels[i] for i in left]
