@@ -20,7 +20,7 @@ from benchmarks import theory_truth
 from benchmarks.structure_images import SIDE
 from benchmarks.theory_campaign import begin, regret
 from benchmarks.theory_energies import CACHE, energies_of
-from benchmarks.theory_specimen import PIXEL, STRIDE, Specimen, make_specimen
+from benchmarks.theory_specimen import PIXEL, Specimen, make_specimen
 from benchmarks.theory_truth import Truth, function_of
 from probescout.surrogates.features import Features, compute_features
 
@@ -30,6 +30,8 @@ PROBE = 4.0
 """SD of the weight of a defect over its distance from the place that is measured, angstrom."""
 SATURATION_EV = 8.0
 """Local energy, about that of a vacancy, beyond which the target hardly grows."""
+SMOOTH = 12.0
+"""SD of the blur of what does not follow from structure, angstrom."""
 BACKGROUND = 0.5
 """SD of what does not follow from structure, relative to what does."""
 
@@ -61,10 +63,9 @@ def make_truth(seed: int, cache: Path = CACHE) -> AtomisticTruth:
     energies = energies_of(specimen, cache)
     local = _weights(specimen) @ energies.true
     structural = theory_truth.standard(np.tanh(local / SATURATION_EV))
-    side = SIDE // STRIDE
-    smooth = gaussian_filter(rng.normal(size=(side, side)), 3.0).ravel()[specimen.candidates]
+    smooth = gaussian_filter(rng.normal(size=(SIDE, SIDE)), SMOOTH / PIXEL).ravel()[specimen.candidates]
     target = theory_truth.standard(structural + BACKGROUND * theory_truth.standard(smooth))
-    every = compute_features(specimen.image, stride=STRIDE)
+    every = compute_features(specimen.image)
     arrays = {name: np.ascontiguousarray(a[specimen.candidates]) for name, a in every.arrays.items()}
     features = Features(arrays, every.positions[specimen.candidates])
     return AtomisticTruth(features, target, structural, energies.found, energies.n_structures, specimen)

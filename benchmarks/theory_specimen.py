@@ -11,15 +11,13 @@ from scipy.spatial import cKDTree
 from benchmarks import structure_images as images
 from probescout.core.geometry import pixel_centers, window_at
 
-PIXEL = 0.25
-"""Edge of a pixel, angstrom; the image is 64 angstrom wide."""
-WINDOW = 72
+PIXEL = 0.35
+"""Edge of a pixel, angstrom; the image is 90 angstrom wide."""
+WINDOW = 52
 """Pixels along an edge of a patch: 18 angstrom."""
 RADIUS = 5.0
 """Of the flakes, and how far from a candidate a defect may be, angstrom."""
-STRIDE = 16
-"""Pixels between candidates: 4 angstrom."""
-APART = 10.0
+APART = 6.5
 """Between defects at least, angstrom."""
 DOPANTS = ("N", "B", "Si")
 MOST_SITES = 3
@@ -46,7 +44,7 @@ class Specimen:
     kinds: tuple[str, ...]
     """(defect,) what stands on its sites, one after the other: "N-V-B"; those of one kind are turned copies."""
     candidates: np.ndarray
-    """(candidate,) which places of the grid are candidates: those with a defect within RADIUS."""
+    """(candidate,) pixels that are candidates: those at a defect, as one sees where the lattice is broken."""
     positions: np.ndarray
     """(candidate, yx), fractions of the image."""
 
@@ -67,13 +65,13 @@ def make_specimen(rng: np.random.Generator) -> Specimen:
     xy, labels = _with_defects(clean, near, chains, kinds)
     view = images.View.drawn(np.zeros(2), rng, PIXEL)
     truth = images.draw((xy, labels, np.zeros(2)), COUNTS, rng, view=view)
-    positions = pixel_centers(*truth.image.shape, STRIDE)
-    px = positions * images.SIDE - 0.5
-    away = cKDTree(view.px(clean[np.concatenate(chains)])).query(px)[0] * PIXEL
-    inside = (np.minimum(positions, 1.0 - positions) * images.SIDE * PIXEL >= RADIUS).all(axis=1)
-    candidates = np.flatnonzero(inside & (away < RADIUS))
     middles = view.px(np.array([clean[chain].mean(axis=0) for chain in chains]))
-    return Specimen(truth.image, view.px(xy), tuple(labels), middles, tuple(kinds), candidates, positions[candidates])
+    pixels = np.round(middles).astype(int)
+    margin = RADIUS / PIXEL
+    pixels = pixels[((pixels >= margin) & (pixels < images.SIDE - margin)).all(axis=1)]
+    candidates = pixels @ np.array([images.SIDE, 1])
+    positions = pixel_centers(*truth.image.shape)[candidates]
+    return Specimen(truth.image, view.px(xy), tuple(labels), middles, tuple(kinds), candidates, positions)
 
 
 def true_atoms(kind: str) -> Atoms:

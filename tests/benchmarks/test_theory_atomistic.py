@@ -16,7 +16,8 @@ from benchmarks import theory_atomistic, theory_energies  # noqa: E402
 from benchmarks.theory_atomistic import KINDS, AtomisticTruth  # noqa: E402
 from benchmarks.theory_campaign import begin, regret  # noqa: E402
 from benchmarks.theory_energies import SETTINGS, energies_of, true_energy  # noqa: E402
-from benchmarks.theory_specimen import APART, PIXEL, RADIUS, make_specimen, true_atoms  # noqa: E402
+from benchmarks.theory_specimen import PIXEL, RADIUS, make_specimen, true_atoms  # noqa: E402
+from probescout.core.geometry import pixel_centers  # noqa: E402
 from probescout.core.theory import TheoryPatch  # noqa: E402
 from probescout.surrogates.features import compute_features  # noqa: E402
 
@@ -27,7 +28,7 @@ def specimen():
 
 
 def with_energies(specimen, energies):
-    every = compute_features(specimen.image, stride=16)
+    every = compute_features(specimen.image)
     features = replace(
         every, arrays={n: a[specimen.candidates] for n, a in every.arrays.items()}, positions=specimen.positions,
         shape=None, image=None,
@@ -43,13 +44,13 @@ def truth(specimen):
     return with_energies(specimen, energies)
 
 
-def test_candidates_have_a_defect_near_and_are_away_from_the_edge(specimen):
+def test_candidates_are_at_the_defects_and_away_from_the_edge(specimen):
     px = specimen.positions * len(specimen.image) - 0.5
-    # The middle of a chain of three sites lies within a bond and a half of each of them.
-    assert (PIXEL * cKDTree(specimen.defects_px).query(px)[0] < RADIUS + 2.2).all()
+    assert (np.abs(px - np.round(px)) < 1e-9).all()
+    assert (PIXEL * cKDTree(specimen.defects_px).query(px)[0] < PIXEL).all()
     assert (np.minimum(specimen.positions, 1.0 - specimen.positions) * 256 * PIXEL >= RADIUS).all()
+    assert np.array_equal(pixel_centers(256, 256)[specimen.candidates], specimen.positions)
     assert 60 <= len(px) <= 200
-    assert PIXEL * cKDTree(specimen.defects_px).query(specimen.defects_px, k=2)[0][:, 1].min() > APART - 5.0
     assert set(specimen.labels) == {"C", "N", "B", "Si"}
     assert len(specimen.kinds) == len(specimen.defects_px)
 
@@ -74,11 +75,14 @@ def test_the_same_seed_draws_the_same_specimen(specimen):
 
 
 def test_energies_are_those_of_the_engine_and_are_calculated_once(specimen, tmp_path, monkeypatch):
+    px = specimen.positions * len(specimen.image) - 0.5
+    apart, defect = cKDTree(specimen.defects_px).query(px, k=2)
+    # The vacancy that stands most alone, so that no other defect hangs together with it.
+    is_vacancy = np.array([specimen.kinds[i] == "V" for i in defect[:, 0]])
+    best = int(np.argmax(np.where(is_vacancy, apart[:, 1], 0.0)))
     # Of two kinds alone, for the others take their time.
     kept = np.flatnonzero(np.isin(specimen.kinds, ["V", "N"]))
     specimen = replace(specimen, defects_px=specimen.defects_px[kept], kinds=tuple(specimen.kinds[i] for i in kept))
-    vacancies = specimen.defects_px[np.array(specimen.kinds) == "V"]
-    best = int(np.argmin(cKDTree(vacancies).query(specimen.positions * len(specimen.image) - 0.5)[0]))
     few = replace(specimen, candidates=specimen.candidates[[best]], positions=specimen.positions[[best]])
     energies = energies_of(few, tmp_path)
     engine = Xtb(**SETTINGS)
