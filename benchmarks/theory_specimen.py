@@ -16,9 +16,9 @@ PIXEL = 0.35
 WINDOW = 52
 """Pixels along an edge of a patch: 18 angstrom."""
 RADIUS = 5.0
-"""Of the flakes, and how far from a candidate a defect may be, angstrom."""
+"""Of the flakes, and of what must be seen around a candidate, angstrom."""
 APART = 6.5
-"""Between defects at least, angstrom."""
+"""Between the first sites of two defects at least, angstrom: some hang together, and are refused as too large."""
 DOPANTS = ("N", "B", "Si")
 MOST_SITES = 3
 """Neighbouring sites that a defect takes."""
