@@ -33,10 +33,12 @@ def draw(truth: AtomisticTruth, path: Path) -> None:
     shown = panels[1].scatter(x, y, c=truth.energies, s=32, cmap="viridis", edgecolors="0.3", linewidths=0.3)
     panels[1].plot(x[failed], y[failed], "x", color="tab:red", ms=5)
     figure.colorbar(shown, ax=panels[1], shrink=0.8)
-    panels[1].set_title("theory: energy of what is found (eV), x: no structure", fontsize=9)
+    panels[1].set_title("energy of what is found (eV), x: refused", fontsize=9)
     shown = panels[2].scatter(x, y, c=truth.target, s=32, cmap="viridis", edgecolors="0.3", linewidths=0.3)
     figure.colorbar(shown, ax=panels[2], shrink=0.8)
     panels[2].set_title("target (SD)", fontsize=9)
+    # One silicon is four carbon atoms bright, and would leave all others dark.
+    bright = float(np.percentile(truth.specimen.image, 99.5))
     for panel in panels:
         panel.imshow(
             truth.specimen.image, cmap="gray", extent=(0, EDGE, EDGE, 0), alpha=1.0 if panel is panels[0] else 0.4
