@@ -41,7 +41,11 @@ def draw(truth: AtomisticTruth, path: Path) -> None:
     bright = float(np.percentile(truth.specimen.image, 99.5))
     for panel in panels:
         panel.imshow(
-            truth.specimen.image, cmap="gray", extent=(0, EDGE, EDGE, 0), alpha=1.0 if panel is panels[0] else 0.4
+            truth.specimen.image,
+            cmap="gray",
+            vmax=bright,
+            extent=(0, EDGE, EDGE, 0),
+            alpha=1.0 if panel is panels[0] else 0.4,
         )
         panel.tick_params(labelsize=7)
     panels[0].set_xlabel("angstrom", fontsize=8)
