@@ -179,6 +179,24 @@ def holder(state: Campaign, name: str, token: str) -> Job:
     )
 
 
+def awaited(state: Campaign, name: str, token: str) -> Job | None:
+    """Return the job whose result is awaited under a token; None when it was taken already.
+
+    Raises:
+        NotFound: JOB_NOT_FOUND.
+        WrongState: LEASE_STALE when the lease has ended; no result is taken.
+    """
+    job = find(state, name)
+    if job.settled and hmac.compare_digest(job.settled, digest_of(token)):
+        return None
+    job = holder(state, name, token)
+    if job.state is JobState.CANCELLED:
+        raise WrongState(
+            Reason.LEASE_STALE, f"job '{name}' was cancelled; its result is not taken", field="lease_token"
+        )
+    return job
+
+
 def finish(
     state: Campaign, name: str, token: str, result: JobResult, time: float, structure: str = ""
 ) -> list[TheoryEnded | TheoryRequeued]:
@@ -197,14 +215,9 @@ def finish(
         WrongState: LEASE_STALE when the lease has ended; the result is not taken.
         InvalidInput: FIELD_INVALID for a result without a final state.
     """
-    job = find(state, name)
-    if job.settled and hmac.compare_digest(job.settled, digest_of(token)):
+    job = awaited(state, name, token)
+    if job is None:
         return []
-    job = holder(state, name, token)
-    if job.state is JobState.CANCELLED:
-        raise WrongState(
-            Reason.LEASE_STALE, f"job '{name}' was cancelled; its result is not taken", field="lease_token"
-        )
     if result.state not in (JobState.SUCCEEDED, JobState.FAILED) or (result.state is JobState.FAILED) != (
         result.failure is not None
     ):
@@ -225,7 +238,7 @@ def finish(
             time,
             result.quantities,
             result.failure,
-            result.message,
+            result.message + (f"; {_time_advice(job)}" if result.failure is Failure.TIMED_OUT else ""),
             hours,
             result.wall_s,
             result.key,
@@ -252,12 +265,29 @@ def lost(
         return []
     hours = _taken(job, time)
     if is_overdue:
-        why = f"not done within {job.queued.deadline_s:g} s; raise the deadline, or make the structure smaller"
+        why = f"not done within {allowed_s(job):g} s; {_time_advice(job)}"
         return [TheoryEnded(name, JobState.FAILED, attempt, time, (), Failure.TIMED_OUT, why, hours)]
     why = why or f"worker '{job.lease.worker}' has not reported for {job.lease.lease_s:g} s"
     if attempt < job.queued.max_attempts:
         return [TheoryRequeued(name, attempt, Failure.LOST, why, hours)]
     return [TheoryEnded(name, JobState.FAILED, attempt, time, (), Failure.LOST, why, hours)]
+
+
+def allowed_s(job: Job) -> float:
+    """Return the seconds that an attempt at work may take: to the deadline, or until what it reserved is spent."""
+    assert job.lease is not None
+    return min(job.queued.deadline_s, job.lease.core_hours * SECONDS_AN_HOUR)
+
+
+def _time_advice(job: Job) -> str:
+    """Return what gives a job more time: the shorter of deadline and budget."""
+    time_s = allowed_s(job)
+    if time_s < job.queued.deadline_s:
+        return (
+            f"the core-hours that were left ended it before its deadline of {job.queued.deadline_s:g} s: raise "
+            "budget.core_hours with UpdateCampaign, or make the structure smaller"
+        )
+    return "raise the deadline, or make the structure smaller"
 
 
 def _taken(job: Job, time: float) -> float:

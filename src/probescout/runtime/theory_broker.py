@@ -195,7 +195,7 @@ class TheoryBroker:
         [event] = drawn
         if not isinstance(event, TheoryLeased):
             return None, True
-        mine.begin(event.job, event.lease_s)
+        mine.begin(mine.state.jobs[event.job], event.lease_s)
         try:
             return await self._order(mine, event, token), True
         except (NotFound, HistoryMismatch) as error:
@@ -219,7 +219,7 @@ class TheoryBroker:
             token=token,
             attempt=lease.attempt,
             # Where the budget ends before the deadline, so does the job.
-            deadline_s=min(asked.deadline_s, lease.core_hours * jobs.SECONDS_AN_HOUR),
+            deadline_s=jobs.allowed_s(mine.state.jobs[lease.job]),
             lease_s=lease.lease_s,
         )
         loop, blobs = asyncio.get_running_loop(), mine.ledger.blobs
@@ -238,7 +238,7 @@ class TheoryBroker:
             return Standing(True, 0.0)
         if not 0.0 <= share <= 1.0:
             raise InvalidInput(Reason.FIELD_INVALID, f"progress of {share}; give 0 to 1", field="progress")
-        if not mine.leases.left(job):
+        if not mine.left(held):
             # It runs out this very moment: what is renewed now would be requeued all the same.
             return Standing(False, 0.0)
         left = mine.renew(held, share, message)
@@ -251,14 +251,14 @@ class TheoryBroker:
         mine, job = self._find(name)
         sound = judged(result)
         structure = ""
-        if sound.structure and sound.state is JobState.SUCCEEDED:
-            jobs.find(mine.state, job)
+        # Nothing is written for one whose result is not awaited.
+        is_awaited = jobs.awaited(mine.state, job, token) is not None
+        if is_awaited and sound.structure and sound.state is JobState.SUCCEEDED:
             text = canonical(sound.structure).encode()
             info = await asyncio.get_running_loop().run_in_executor(None, mine.ledger.blobs.put, text)
             structure = blob_name(info.digest)
         await mine.commit(lambda state: jobs.finish(state, job, token, sound, self._clock.now(), structure), SYSTEM)
-        if not mine.state.open_jobs.get(job):
-            mine.forget(job)
+        mine.tidy()
         if sound.failure is not result.failure:
             raise InvalidInput(Reason.FIELD_INVALID, sound.message, field="result")
 
@@ -267,7 +267,7 @@ class TheoryBroker:
         mine = self._campaigns.get(campaign)
         if mine is None or not mine.state.open_jobs.get(job):
             return Heard()
-        return Heard(mine.leases.left(job), *mine.heard.get(job, (0.0, "")))
+        return mine.heard(mine.state.jobs[job])
 
     def _find(self, name: str) -> tuple[JobWatch, str]:
         parts = name.split("/")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +24,11 @@ RETRY_S = 1.0
 """After which a store that refused is asked again."""
 
 
+def _key(job: Job) -> str:
+    """Return the name of the newest lease of a job: it names the attempt, or the end of one lease would end the next."""
+    return f"{job.id}/{job.attempt}"
+
+
 @dataclass(frozen=True)
 class _Lease:
     id: str
@@ -36,6 +40,18 @@ class Heard:
     """What a worker last said of its job, and how long its lease lasts."""
 
     expires_in_s: float = 0.0
+    share: float = 0.0
+    message: str = ""
+
+
+@dataclass
+class _AtWork:
+    """A job under a lease."""
+
+    job: Job
+    """As it was when it was taken."""
+    since: float
+    """Monotonic time at which the attempt began, or at which this process learnt of it."""
     share: float = 0.0
     message: str = ""
 
@@ -55,19 +71,17 @@ class JobWatch:
         self._clock = clock
         self._moved = moved
         self.leases = Leases(clock, self._expire)
-        self.started: dict[str, float] = {}
-        """Monotonic time at which each job at work began, or at which this process learnt of it."""
-        self.heard: dict[str, tuple[float, str]] = {}
-        """What the worker of each said last: share of the work, and words."""
+        self._at_work: dict[str, _AtWork] = {}
+        """By lease."""
         self._orphans: set[str] = set()
         # After a restart nobody knows how long workers have waited: every lease gets one full period of grace.
         for name, at_work in ledger.state.open_jobs.items():
-            lease = ledger.state.jobs[name].lease
-            if at_work and lease is not None and lease.worker == OWN_WORKER:
-                self._orphans.add(name)
-                self.begin(name, 0.0)
-            elif at_work and lease is not None:
-                self.begin(name, lease.lease_s)
+            job = ledger.state.jobs[name]
+            if at_work and job.lease is not None and job.lease.worker == OWN_WORKER:
+                self._orphans.add(_key(job))
+                self.begin(job, 0.0)
+            elif at_work and job.lease is not None:
+                self.begin(job, job.lease.lease_s)
         self._watch = asyncio.create_task(self._follow())
 
     @property
@@ -75,32 +89,46 @@ class JobWatch:
         """The campaign as committed."""
         return self.ledger.state
 
-    def begin(self, job: str, lease_s: float) -> None:
-        """Watch a lease from now on."""
-        self.started[job] = self._clock.monotonic()
-        self.leases.grant([_Lease(job, lease_s)])
+    def begin(self, job: Job, lease_s: float) -> None:
+        """Watch the newest lease of a job from now on."""
+        self._at_work[_key(job)] = _AtWork(job, self._clock.monotonic())
+        self.leases.grant([_Lease(_key(job), lease_s)])
 
     def renew(self, job: Job, share: float, message: str) -> float:
-        """Give a lease another period, and return it: 0 once the job's deadline has passed, and a period more."""
+        """Give a lease another period, and return it: 0 once the job's time is over, and a period more."""
         assert job.lease is not None
         left = self.overtime(job)
         if left <= 0.0:
             return 0.0
-        self.heard[job.id] = (share, message)
-        self.leases.grant([_Lease(job.id, min(left, job.lease.lease_s))])
-        return self.leases.left(job.id)
+        held = self._at_work[_key(job)]
+        held.share, held.message = share, message
+        self.leases.grant([_Lease(_key(job), min(left, job.lease.lease_s))])
+        return self.left(job)
+
+    def left(self, job: Job) -> float:
+        """Return the seconds that the newest lease of a job has left; 0 when it has ended."""
+        return self.leases.left(_key(job))
+
+    def heard(self, job: Job) -> Heard:
+        """Return what the worker of a job at work said last; neutral for every other."""
+        held = self._at_work.get(_key(job))
+        return Heard() if held is None else Heard(self.left(job), held.share, held.message)
 
     def overtime(self, job: Job) -> float:
         """Return the seconds that a job at work may still go on: its executor has a lease more to end it itself."""
         assert job.lease is not None
-        until = self.started.get(job.id, -math.inf) + job.queued.deadline_s + job.lease.lease_s
+        until = self._at_work[_key(job)].since + jobs.allowed_s(job) + job.lease.lease_s
         return until - self._clock.monotonic()
 
-    def forget(self, job: str) -> None:
-        """Watch a lease no more."""
-        self.leases.drop([job])
-        self.started.pop(job, None)
-        self.heard.pop(job, None)
+    def tidy(self) -> None:
+        """Forget the leases that have ended."""
+        for key in [key for key, held in self._at_work.items() if not self._is_at_work(self.state, held.job)]:
+            self.leases.drop([key])
+            del self._at_work[key]
+
+    @staticmethod
+    def _is_at_work(state: Campaign, job: Job) -> bool:
+        return bool(state.open_jobs.get(job.id)) and state.jobs[job.id].attempt == job.attempt
 
     async def commit(self, decide: Callable[[Campaign], Sequence[Any]], principal: str) -> None:
         """Commit what is decided on the newest state."""
@@ -110,8 +138,7 @@ class JobWatch:
         """Look at every change of the campaign: new jobs are offered, those of an ended campaign are cancelled."""
         while True:
             moved = self.ledger.moved
-            for name in [n for n in self.started if not self.state.open_jobs.get(n)]:
-                self.forget(name)
+            self.tidy()
             if self.state.open_jobs and self.state.status in (Status.STOPPED, Status.ABORTED):
                 try:
                     await self.commit(self._cancelled, SYSTEM)
@@ -133,17 +160,16 @@ class JobWatch:
     def _cancelled(self, state: Campaign) -> list[Any]:
         return [*jobs.cancel_all(state, f"the campaign is {state.status}", self._clock.now())]
 
-    async def _expire(self, names: tuple[str, ...]) -> None:
+    async def _expire(self, keys: tuple[str, ...]) -> None:
         def decide(state: Campaign) -> list[Any]:
-            # Finished or renewed while earlier commits were written?
-            still = [state.jobs[n] for n in names if not self.leases.left(n) and state.open_jobs.get(n)]
-            return [e for j in still for e in self._lost(state, j)]
+            # Ended, taken by the next, or renewed while earlier commits were written?
+            due = [self._at_work[key].job for key in keys if key in self._at_work and not self.leases.left(key)]
+            return [event for job in due if self._is_at_work(state, job) for event in self._lost(state, job)]
 
         await self.commit(decide, SYSTEM)
 
     def _lost(self, state: Campaign, job: Job) -> Sequence[Any]:
-        why = "the service was started anew while it ran" if job.id in self._orphans else ""
-        self._orphans.discard(job.id)
+        why = "the service was started anew while it ran" if _key(job) in self._orphans else ""
         is_overdue = self.overtime(job) <= 0.0
         return jobs.lost(state, job.id, job.attempt, self._clock.now(), is_overdue=is_overdue, why=why)
 
