@@ -13,12 +13,15 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from probescout.core.errors import InvalidInput, NotFound, ProbescoutError, Reason, Unavailable, WrongState
 from probescout.core.events import Control, Controlled, Created, Updated, decode
+from probescout.core.observations import SignalRecord
 from probescout.core.ports import Receipt
 from probescout.core.specs import Budget, CampaignSpec, PluginSpec
+from probescout.core.spectra import ValueKind
 from probescout.core.theory import Failure, JobResult, JobState, Quantity
 from probescout.core.theory_events import TheoryEnded, TheoryQueued, TheoryRequeued
 from probescout.core.theory_spec import TheorySpec
@@ -315,6 +318,22 @@ def test_campaigns_take_turns() -> None:
         other.close()
 
     run(work)
+
+
+def test_what_is_handed_out_at_once_fits_into_a_message() -> None:
+    async def work(broker: TheoryBroker, ledger: Ledger, clock: Clock) -> None:
+        for n, edge in enumerate((1024, 512, 512, 8)):
+            image = np.zeros((edge, edge), np.float64)
+            blob = ledger.blobs.put(image.tobytes()).digest
+            patch = SignalRecord("float64", image.shape, ("y", "x"), "", ValueKind.UNKNOWN, blob=blob)
+            await broker.submit("c", asked(ledger, f"j{n}", patch=patch, structure=""), "me")
+        sizes = []
+        for _ in range(3):
+            orders = await broker.acquire("w", [MISBEHAVING], 4, 30.0)
+            sizes.append([order.patch.image.nbytes >> 10 for order in orders if order.patch is not None])
+        assert sizes == [[8192], [2048], [2048, 0]], "KiB; one alone may be larger"
+
+    run(work, max_running=8)
 
 
 def test_the_local_executor_works_at_this_desk() -> None:

@@ -31,6 +31,19 @@ class Request:
         """Return the request of one part of a call that commits twice."""
         return Request(f"{self.id}/{name}", self.digest, self.principal)
 
+    def must_be(self, digest: str) -> None:
+        """Refuse to take the id of this request for that of another.
+
+        Raises:
+            InvalidInput: REQUEST_ID_REUSED when the request of that digest had another body.
+        """
+        if digest != self.digest:
+            raise InvalidInput(
+                Reason.REQUEST_ID_REUSED,
+                f"request_id {self.id} was used for another request; make a new UUID for every new request",
+                field="request_id",
+            )
+
     def receipt(self, facts: Mapping[str, Any]) -> MakeReceipt:
         """Return what makes this request's receipt."""
 
@@ -85,7 +98,7 @@ class Once:
         receipt = self._ledger.store.receipt(request.id)
         if receipt is None:
             return None
-        _same(receipt.digest, request)
+        request.must_be(receipt.digest)
         return Done(json.loads(receipt.reply), True)
 
     async def run(self, request: Request, work: Callable[[], Awaitable[T]]) -> T:
@@ -100,7 +113,7 @@ class Once:
             task.add_done_callback(lambda _: self._running.pop(request.id, None))
         else:
             digest, task = running
-            _same(digest, request)
+            request.must_be(digest)
         return await asyncio.shield(task)
 
     async def idle(self) -> None:
@@ -120,12 +133,3 @@ class Once:
 
 async def _as_coroutine(work: Callable[[], Awaitable[T]]) -> T:
     return await work()
-
-
-def _same(digest: str, request: Request) -> None:
-    if digest != request.digest:
-        raise InvalidInput(
-            Reason.REQUEST_ID_REUSED,
-            f"request_id {request.id} was used for another request; make a new UUID for every new request",
-            field="request_id",
-        )

@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
 
 from probescout.core import jobs
 from probescout.core.clock import Clock
@@ -26,7 +29,31 @@ from probescout.runtime.theory_results import canonical, failed, judged
 from probescout.runtime.theory_watch import Heard, JobWatch
 from probescout.store.blob_names import blob_name, digest_of
 
+T = TypeVar("T")
+MOST_BYTES = 3 << 20
+"""Of the orders that are handed out at once, unless it is one alone; grpc clients refuse more than 4 MiB by default."""
+REST_BYTES = 128 << 10
+"""Of an order beside its patch: settings and structure of at most 64 KiB each."""
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Ask:
+    worker: str
+    engines: tuple[str, ...]
+    count: int
+    lease_s: float
+    campaign: str
+
+
+def _most_bytes(asked: TheoryQueued) -> int:
+    """Return what an order takes at most."""
+    patch = asked.patch
+    return REST_BYTES + (0 if patch is None else math.prod(patch.shape) * np.dtype(patch.dtype).itemsize)
+
+
+def _n_bytes(order: JobOrder) -> int:
+    return REST_BYTES + (0 if order.patch is None else order.patch.image.nbytes)
 
 
 class TheoryBroker:
@@ -134,10 +161,18 @@ class TheoryBroker:
             wait_s: How long to wait for the first job.
             campaign: Only jobs of this one; empty: of any.
         """
+        ask = _Ask(worker_id, tuple(engines), count, lease_s, campaign)
+        return await self.first(lambda: self._lease(ask), wait_s)
+
+    async def first(self, take: Callable[[], Awaitable[tuple[T, ...]]], wait_s: float) -> tuple[T, ...]:
+        """Return what `take` gives, asked now and whenever there may be a job; nothing once `wait_s` have passed.
+
+        Whoever is cancelled while waiting has asked for nothing.
+        """
         until = self._clock.monotonic() + wait_s
         while True:
             changed = self._changed
-            found = await self._lease(worker_id, engines, count, lease_s, campaign)
+            found = await take()
             left = until - self._clock.monotonic()
             if found or left <= 0.0 or self._is_closed:
                 return found
@@ -146,18 +181,17 @@ class TheoryBroker:
             except TimeoutError:
                 return ()
 
-    async def _lease(
-        self, worker: str, engines: Sequence[str], count: int, lease_s: float, only: str
-    ) -> tuple[JobOrder, ...]:
+    async def _lease(self, ask: _Ask) -> tuple[JobOrder, ...]:
         orders: list[JobOrder] = []
         trouble: ProbescoutError | None = None
-        waiting = [n for n, campaign in self._campaigns.items() if campaign.has_waiting and only in ("", n)]
-        while waiting and len(orders) < count:
+        waiting = [n for n, campaign in self._campaigns.items() if campaign.has_waiting and ask.campaign in ("", n)]
+        while waiting and len(orders) < ask.count:
             name = waiting.pop(0)
             if name not in self._campaigns:
                 continue
+            room = MOST_BYTES - sum(map(_n_bytes, orders)) if orders else math.inf
             try:
-                order, is_more = await self._lease_one(name, worker, engines, lease_s)
+                order, is_more = await self._lease_one(name, ask, room)
             except ProbescoutError as error:
                 # What ails one campaign must not keep the jobs of the others, nor lose those leased already.
                 _log.warning("campaign %s: no job can be leased: %s", name, error)
@@ -176,17 +210,16 @@ class TheoryBroker:
                 self._campaigns[served] = self._campaigns.pop(served)
         return tuple(orders)
 
-    async def _lease_one(
-        self, name: str, worker: str, engines: Sequence[str], lease_s: float
-    ) -> tuple[JobOrder | None, bool]:
-        """Lease one job of a campaign; return its order, and whether there may be more."""
+    async def _lease_one(self, name: str, ask: _Ask, room: float) -> tuple[JobOrder | None, bool]:
+        """Lease one job of a campaign that fits into `room` bytes; return its order, and whether there may be more."""
         mine, token = self._campaigns[name], self._new_token()
         drawn: list[Any] = []
 
         def decide(state: Campaign) -> list[Any]:
-            asked_s = lease_s or (state.spec.theory.lease_s if state.spec.theory is not None else 0.0)
-            event = jobs.lease(state, engines, worker, token, asked_s, self._clock.now())
-            drawn[:] = [event] if event is not None else []
+            lease_s = ask.lease_s or (state.spec.theory.lease_s if state.spec.theory is not None else 0.0)
+            event = jobs.lease(state, ask.engines, ask.worker, token, lease_s, self._clock.now())
+            fits = not isinstance(event, TheoryLeased) or _most_bytes(state.jobs[event.job].queued) <= room
+            drawn[:] = [event] if event is not None and fits else []
             return drawn
 
         await mine.commit(decide, SYSTEM)

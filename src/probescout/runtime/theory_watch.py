@@ -25,7 +25,7 @@ RETRY_S = 1.0
 
 
 def _key(job: Job) -> str:
-    """Return the name of the newest lease of a job: it names the attempt, or the end of one lease would end the next."""
+    """Return the name of the newest lease of a job; it names the attempt, or the end of one would end the next."""
     return f"{job.id}/{job.attempt}"
 
 

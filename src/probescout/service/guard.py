@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from contextvars import ContextVar
@@ -25,6 +26,13 @@ MAX_STREAMS = 128
 """Most event and blob streams at once."""
 MAX_STANDARD_STREAMS = 32
 """Most streams of the standard services; counted apart, because anybody may watch the health without a token."""
+MAX_WAITING = 128
+"""Most workers that wait for a theory job at once; counted apart, because they must not keep instruments waiting."""
+WAITING_CALL = "/probescout.v1.TheoryService/AcquireTheoryJobs"
+_FULL = {
+    "own": "calls are in progress; try again in a moment",
+    "waiting": "workers wait for theory jobs already; try again in 30 s, or let fewer workers ask for more jobs each",
+}
 _log = logging.getLogger(__name__)
 
 Decode = Callable[[bytes], Any]
@@ -36,9 +44,9 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     def __init__(self, tokens: Tokens, max_inflight: int) -> None:
         """Start open; `drain` closes it."""
         self._tokens = tokens
-        self._max_inflight = max_inflight
-        self._n_calls = 0
         self._precedence = Precedence()
+        self._most_calls = {"own": max_inflight, "waiting": MAX_WAITING, "standard": math.inf}
+        self._n_calls = dict.fromkeys(self._most_calls, 0)
         self._n_streams = {"own": 0, "standard": 0}
         self._is_draining = False
         self._idle = asyncio.Event()
@@ -89,22 +97,22 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             raise Unavailable(Reason.SERVER_DRAINING, "the server is shutting down; try again when it is back")
 
     def _unary(self, behavior: Callable[[Any, Any], Awaitable[Any]], method: str, header: str, decode: Decode) -> Any:
-        is_ours = not _is_standard(method)
+        kind = "standard" if _is_standard(method) else "waiting" if method == WAITING_CALL else "own"
 
         async def call(body: bytes, context: grpc.aio.ServicerContext) -> Any:
             try:
                 self._admit(method, header)
                 request = _decoded(body, decode)
-                if is_ours and self._n_calls >= self._max_inflight:
-                    raise Overloaded(Reason.QUEUE_FULL, f"{self._n_calls} calls are in progress; try again in a moment")
-                self._n_calls += is_ours
+                if self._n_calls[kind] >= self._most_calls[kind]:
+                    raise Overloaded(Reason.QUEUE_FULL, f"{self._n_calls[kind]} {_FULL[kind]}")
+                self._n_calls[kind] += 1
                 self._idle.clear()
                 try:
                     async with self._precedence.of(method):
                         return await behavior(request, context)
                 finally:
-                    self._n_calls -= is_ours
-                    if self._n_calls == 0:
+                    self._n_calls[kind] -= 1
+                    if not any(self._n_calls.values()):
                         self._idle.set()
             except ProbescoutError as error:
                 await abort(context, error)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
 import grpc
@@ -22,13 +21,12 @@ from probescout.service.desks import Desks
 from probescout.service.listing import page
 from probescout.service.names import member_ids
 from probescout.service.replies import Replies
+from probescout.service.taken_jobs import TakenJobs
 from probescout.service.theory_codec import STATES, read_result, read_wanted, write_job, write_order
 
 MOST_AT_ONCE = 16
 """Most jobs of one AcquireTheoryJobs: each may bring a patch of megabytes."""
 LONGEST_WAIT_S = 60.0
-MOST_REMEMBERED = 256
-"""Replies of AcquireTheoryJobs kept for retries; they hold tokens, which the journal must not."""
 
 
 class TheoryServicer(Desks, rpc.TheoryServiceServicer):
@@ -37,7 +35,7 @@ class TheoryServicer(Desks, rpc.TheoryServiceServicer):
     def __init__(self, planner: Planner) -> None:
         """Serve a started planner."""
         super().__init__(planner)
-        self._acquired: OrderedDict[str, tuple[str, asyncio.Task[pb.AcquireTheoryJobsReply]]] = OrderedDict()
+        self._taken = TakenJobs()
 
     # ------------------------------------------------------------ for those who ask
 
@@ -140,36 +138,15 @@ class TheoryServicer(Desks, rpc.TheoryServiceServicer):
         campaign = self._desk(request.campaign).driver.state.id if request.campaign else ""
         _check_acquire(request)
 
-        async def work() -> pb.AcquireTheoryJobsReply:
+        async def lease() -> tuple[pb.TheoryJob, ...]:
             orders = await self._planner.theory.acquire(
-                request.worker_id,
-                list(request.engines),
-                request.count or 1,
-                request.lease_s,
-                wait_s=request.wait_s,
-                campaign=campaign,
+                request.worker_id, list(request.engines), request.count or 1, request.lease_s, campaign=campaign
             )
-            return pb.AcquireTheoryJobsReply(jobs=[write_order(order) for order in orders])
+            return tuple(write_order(order) for order in orders)
 
-        digest, task = self._acquired.get(identity.id, ("", None))
-        if task is None:
-            task = asyncio.ensure_future(work())
-            self._acquired[identity.id] = (identity.digest, task)
-            task.add_done_callback(lambda done: self._forget_failed(identity.id, done))
-            while len(self._acquired) > MOST_REMEMBERED:
-                self._acquired.popitem(last=False)
-        elif digest != identity.digest:
-            raise InvalidInput(
-                Reason.REQUEST_ID_REUSED,
-                f"request_id {identity.id} was used for another request; make a new UUID for every new request",
-                field="request_id",
-            )
-        # The work goes on when the caller goes away: a retry finds what was leased.
-        return await asyncio.shield(task)
-
-    def _forget_failed(self, request_id: str, task: asyncio.Task[pb.AcquireTheoryJobsReply]) -> None:
-        if task.cancelled() or task.exception() is not None:
-            self._acquired.pop(request_id, None)
+        # A caller that goes away while it waits has taken nothing; what is being leased is kept for its retry.
+        taken = await self._planner.theory.first(lambda: self._taken.once(identity, lease), request.wait_s)
+        return pb.AcquireTheoryJobsReply(jobs=taken)
 
     async def ReportTheoryProgress(
         self, request: pb.ReportTheoryProgressRequest, context: grpc.aio.ServicerContext
