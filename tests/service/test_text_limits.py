@@ -12,7 +12,7 @@ from probescout.core.errors import InvalidInput, Overloaded, Reason
 from probescout.core.proposals import MAX_WAITING
 from probescout.service.spec_codec import MAX_DEPTH, read_json, read_spec
 from probescout.service.status import details
-from probescout.service.text_limits import MAX_NOTE, check_texts
+from probescout.service.text_limits import MAX_NOTE, check_texts, cut
 from probescout.store.chain import encode
 
 SPEC = pb.CampaignSpec
@@ -42,6 +42,9 @@ def observed(**fields: Any) -> pb.StepRequest:
         ),
         (lambda s: pb.ControlCampaignRequest(reason=s), 4096, "reason"),
         (lambda s: pb.ProposePointsRequest(note=s), 256, "note"),
+        (lambda s: pb.SubmitTheoryJobRequest(job=pb.TheoryJob(structure_json=s)), 65536, "job.structure_json"),
+        (lambda s: pb.FinishTheoryJobRequest(structure_json=s), 2 << 20, "structure_json"),
+        (lambda s: pb.FinishTheoryJobRequest(failure=s), 4096, "failure"),
     ],
 )
 def test_lengths(make: Any, allowed: int, field: str) -> None:
@@ -56,6 +59,12 @@ def test_texts_are_counted_in_bytes_and_names_in_characters() -> None:
     check_texts(pb.SuggestRequest(client_id="é" * 128))
     with pytest.raises(InvalidInput):
         check_texts(pb.ControlCampaignRequest(reason="é" * 2049))
+
+
+def test_a_text_is_cut_between_characters() -> None:
+    assert cut("é" * 2048) == "é" * 2048
+    assert cut("a" + "é" * 2048) == "a" + "é" * 2046 + "…"
+    assert len(cut("\U0001f52c" * 2000).encode()) <= 4096
 
 
 def test_the_depth_of_json_is_bounded() -> None:

@@ -39,6 +39,27 @@ def test_hostile_workers_change_nothing(theory: Any, kit: Any) -> None:
     assert kit.refusal(lambda: theory.acquire(worker_id=""))[1] == "worker_id"
 
 
+def test_no_result_is_lost_for_its_size(theory: Any, kit: Any) -> None:
+    name = kit.campaign(theory, "large")
+    theory.submit(name, "j1", structure_json='{"n": 1}')
+    theory.submit(name, "j2", structure_json='{"n": 2}')
+    one, two = theory.acquire(2, campaign=name)
+    atoms = {"positions": [[0.125 * i, 1.0 / (i + 1), 0.0] for i in range(20000)]}
+    said = "the engine said: " + "é" * 5000
+    report = pb.ReportTheoryProgressRequest(name=one.name, lease_token=one.lease_token, progress=0.5, message=said)
+    assert theory.call("ReportTheoryProgress", report).expires_in_s > 0.0
+    done = theory.finish(one, structure_json=json.dumps(atoms), message=said)
+    assert done.state == pb.THEORY_JOB_STATE_SUCCEEDED
+    assert done.message.startswith(said[:1000]) and done.message.endswith("é…") and len(done.message.encode()) <= 4096
+    stored = theory.server.blobs.ReadBlob(
+        pb.ReadBlobRequest(campaign=name, name=done.structure), metadata=theory.server.metadata, timeout=30
+    )
+    assert json.loads(b"".join(chunk.data for chunk in stored)) == atoms
+    larger = json.dumps({"a": "x" * (2 << 20)})
+    assert kit.refusal(lambda: theory.finish(two, structure_json=larger)) == ("FIELD_INVALID", "structure_json")
+    assert theory.finish(two).state == pb.THEORY_JOB_STATE_SUCCEEDED, "without its structure it is taken"
+
+
 def test_a_waiting_worker_is_served_the_moment_a_job_comes(theory: Any, kit: Any) -> None:
     name = kit.campaign(theory, "polled")
     found: list[pb.TheoryJob] = []

@@ -287,8 +287,8 @@ class TheoryBroker:
         # Nothing is written for one whose result is not awaited.
         is_awaited = jobs.awaited(mine.state, job, token) is not None
         if is_awaited and sound.structure and sound.state is JobState.SUCCEEDED:
-            text = canonical(sound.structure).encode()
-            info = await asyncio.get_running_loop().run_in_executor(None, mine.ledger.blobs.put, text)
+            put, found = mine.ledger.blobs.put, sound.structure
+            info = await asyncio.get_running_loop().run_in_executor(None, lambda: put(canonical(found).encode()))
             structure = blob_name(info.digest)
         await mine.commit(lambda state: jobs.finish(state, job, token, sound, self._clock.now(), structure), SYSTEM)
         mine.tidy()

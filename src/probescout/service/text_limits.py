@@ -21,6 +21,11 @@ MAX_TEXT = 4 * 1024
 """Longest text for a person, bytes."""
 MAX_JSON = 64 * 1024
 """Longest JSON object, bytes."""
+ELLIPSIS = "…"
+MAX_STRUCTURE = 2 << 20
+"""Longest structure of a result, bytes: some ten thousand atoms. Executors of ours stop at 1 MiB."""
+_RESULTS = frozenset(("FinishTheoryJobRequest", "ReportTheoryProgressRequest"))
+"""Requests of workers whose message is cut: refusing it would lose what was calculated."""
 _NAMES = frozenset(
     "request_id client_id worker_id campaign_id frame_id job_id lease_token lease_tokens value_scalarizer engine "
     "engines sha256 etag dims dim quantity update_mask page_token event_hash key members".split()
@@ -44,6 +49,13 @@ def check_texts(message: Message) -> None:
             )
 
 
+def cut(text: str, n_bytes: int = MAX_TEXT) -> str:
+    """Return a text for a person, with an ellipsis where it was longer than it may be."""
+    if len(text.encode()) <= n_bytes:
+        return text
+    return text.encode()[: n_bytes - len(ELLIPSIS.encode())].decode(errors="ignore") + ELLIPSIS
+
+
 def _texts(message: Message, path: str) -> Iterator[tuple[str, str, int, str]]:
     """Yield (path, text, most, unit) of every text in a message."""
     if not _has_text(message.DESCRIPTOR):
@@ -63,9 +75,12 @@ def _texts(message: Message, path: str) -> Iterator[tuple[str, str, int, str]]:
 
 
 def _limit(field: Any) -> tuple[int, str]:
+    kind = field.containing_type.name
     if field.name.endswith("_json"):
-        return MAX_JSON, "bytes"
-    if field.name in _NAMES or (field.name == "name" and field.containing_type.name in _NAMED):
+        return MAX_STRUCTURE if kind in _RESULTS else MAX_JSON, "bytes"
+    if field.name == "message" and kind in _RESULTS:
+        return MAX_STRUCTURE, "bytes"
+    if field.name in _NAMES or (field.name == "name" and kind in _NAMED):
         return MAX_NAME, "characters"
     if field.name == "note":
         return MAX_NOTE, "characters"

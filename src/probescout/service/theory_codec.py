@@ -18,6 +18,7 @@ from probescout.runtime.theorizing import Wanted
 from probescout.service.data_codec import check_frame
 from probescout.service.spec_codec import read_json
 from probescout.service.tensors import DTYPES, ReadBlob, read_tensor, write_tensor
+from probescout.service.text_limits import cut
 from probescout.store.blob_names import blob_name
 
 MAX_QUANTITIES = 64
@@ -166,7 +167,7 @@ def read_result(m: pb.FinishTheoryJobRequest) -> JobResult:
         state,
         tuple(Quantity(q.name, q.value, q.unit, q.std, q.is_converged) for q in m.results),
         failure,
-        m.message,
+        cut(m.message),
         m.core_hours,
         m.wall_s,
         m.key,

@@ -22,6 +22,7 @@ from probescout.service.listing import page
 from probescout.service.names import member_ids
 from probescout.service.replies import Replies
 from probescout.service.taken_jobs import TakenJobs
+from probescout.service.text_limits import cut
 from probescout.service.theory_codec import STATES, read_result, read_wanted, write_job, write_order
 
 MOST_AT_ONCE = 16
@@ -155,7 +156,7 @@ class TheoryServicer(Desks, rpc.TheoryServiceServicer):
         checked_request_id(request.request_id)
         self._named(request.name)
         standing = await self._planner.theory.progress(
-            request.name, request.lease_token, request.progress, request.message
+            request.name, request.lease_token, request.progress, cut(request.message)
         )
         return pb.ReportTheoryProgressReply(is_cancelled=standing.is_cancelled, expires_in_s=standing.expires_in_s)
 
@@ -165,7 +166,8 @@ class TheoryServicer(Desks, rpc.TheoryServiceServicer):
         # The token of the lease makes a repeat harmless, also after a restart and under another request_id.
         identity = request_of("FinishTheoryJob", request)
         desk, own = self._named(request.name)
-        result = read_result(request)
+        # Of a large structure it takes a while, in which others want an answer.
+        result = await asyncio.get_running_loop().run_in_executor(None, read_result, request)
 
         async def work() -> pb.TheoryJobReply:
             await self._planner.theory.finish(request.name, request.lease_token, result)
