@@ -62,15 +62,7 @@ class Connection:
         self.is_plaintext = ca is None and cert is None and (insecure or is_local(target))
         self._random = random.Random()
         self._metadata: List[Tuple[str, str]] = [("authorization", "Bearer " + token)] if token else []
-        options = [
-            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.max_reconnect_backoff_ms", 2000),
-            ("grpc.enable_retries", 0),
-            # A proxy of the site cannot reach this machine's own loopback.
-            ("grpc.enable_http_proxy", 0 if is_local(target) else 1),
-        ]
+        options = channel_options(target)
         if self.is_plaintext:
             self._channel = grpc.insecure_channel(target, options=options)
         else:
@@ -121,7 +113,7 @@ class Connection:
                 raise Unavailable("UNREACHABLE", "the connection to {} is closed".format(self.target)) from fault
             except grpc.RpcError as fault:
                 error = error_of(fault, name)
-                if not self._is_passing(fault, error):
+                if not is_passing(fault, error):
                     self.last_contact = time.monotonic()
                     raise error from fault
                 delay = self._delay(attempt)
@@ -160,19 +152,37 @@ class Connection:
         ceiling = min(LARGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** min(attempt, 16))
         return self._random.uniform(0.2, 1.0) * ceiling
 
-    @staticmethod
-    def _is_passing(fault: Any, error: ProbescoutError) -> bool:
-        """Return whether the same request may succeed a little later."""
-        if isinstance(error, Overloaded):
-            return error.reason == "QUEUE_FULL"
-        # Older grpc cores report a connection lost in mid-call as UNKNOWN with exactly these words.
-        return fault.code() in _PASSING or fault.details() == "Stream removed"
-
     def _given_up(self, error: ProbescoutError, name: str, spent_s: float) -> ProbescoutError:
         message = "{} to {} was not answered in {:.1f} s ({}); check that the server runs and the link is up".format(
             name, self.target, spent_s, error.message
         )
         return type(error)(error.reason, message, error.field)
+
+
+def channel_options(target: str) -> List[Tuple[str, Any]]:
+    """Return the options of every channel to a server."""
+    return [
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2000),
+        ("grpc.enable_retries", 0),
+        # A proxy of the site cannot reach this machine's own loopback.
+        ("grpc.enable_http_proxy", 0 if is_local(target) else 1),
+    ]
+
+
+def is_passing(fault: Any, error: ProbescoutError) -> bool:
+    """Return whether the same request may succeed a little later.
+
+    Args:
+        fault: The grpc.RpcError that the call raised.
+        error: What `error_of` made of it.
+    """
+    if isinstance(error, Overloaded):
+        return error.reason == "QUEUE_FULL"
+    # Older grpc cores report a connection lost in mid-call as UNKNOWN with exactly these words.
+    return fault.code() in _PASSING or fault.details() == "Stream removed"
 
 
 def is_local(target: str) -> bool:

@@ -14,6 +14,7 @@ from probescout.cli.json_output import OptionalJsonPath
 from probescout.cli.plugins import plugins
 from probescout.cli.replay import replay
 from probescout.cli.serve import serve
+from probescout.cli.theory_worker import theory_worker
 from probescout.cli.watch import watch
 from probescout.core.errors import (
     Denied,
@@ -46,6 +47,7 @@ app.command("inspect")(inspect)
 app.command("plugins")(plugins)
 app.command("replay")(replay)
 app.command("serve")(serve)
+app.command("theory-worker")(theory_worker)
 app.command("watch")(watch)
 
 EXIT_CODES: dict[type[ProbescoutError], int] = {

@@ -38,19 +38,13 @@ KeyOption = Annotated[Path | None, typer.Option("--key-file", help="PEM key of t
 
 
 @contextmanager
-def connection(
-    server: str, token_file: Path | None, ca: Path | None = None, cert: Path | None = None, key: Path | None = None
-) -> Iterator[Connection]:
-    """Open a link to a server and close it at the end.
-
-    A refusal of the server, or its absence, is printed as one line and exits with the code of its family, as errors of
-    this program do.
+def client_errors() -> Iterator[None]:
+    """Print an error of the client as one line and exit with the code of its family, as errors of this program do.
 
     Raises:
         typer.Exit: 2 bad input, 4 unreachable, 5 authentication, 7 another history or an older server, 1 otherwise.
     """
     from probescout_client import errors
-    from probescout_client.connection import Connection, read_secret, read_token
 
     codes: dict[type[errors.ProbescoutError], int] = {
         errors.InvalidInput: 2,
@@ -61,18 +55,48 @@ def connection(
         errors.NotBuilt: 7,
     }
     try:
-        link = Connection(
-            server,
-            token="" if token_file is None else read_token(str(token_file)),
-            ca=None if ca is None else read_secret(str(ca), "--ca-file"),
-            cert=None if cert is None else read_secret(str(cert), "--cert-file"),
-            key=None if key is None else read_secret(str(key), "--key-file"),
-        )
-        try:
-            yield link
-        finally:
-            link.close()
+        yield
     except errors.ProbescoutError as error:
         where = f" ({error.field})" if error.field else ""
         print(f"error {error.reason}{where}: {error.message}", file=sys.stderr)
         raise typer.Exit(codes.get(type(error), 1)) from error
+
+
+def secrets_of(
+    token_file: Path | None, ca: Path | None, cert: Path | None, key: Path | None
+) -> tuple[str, bytes | None, bytes | None, bytes | None]:
+    """Return token, authorities, certificate and key from their files.
+
+    Raises:
+        probescout_client.InvalidInput: FILE_UNREADABLE; FIELD_INVALID for a certificate without its key.
+    """
+    from probescout_client.connection import read_secret, read_token
+    from probescout_client.errors import InvalidInput
+
+    if (cert is None) != (key is None):
+        raise InvalidInput("FIELD_INVALID", "mutual TLS needs both --cert-file and --key-file", "--cert-file")
+    return (
+        "" if token_file is None else read_token(str(token_file)),
+        None if ca is None else read_secret(str(ca), "--ca-file"),
+        None if cert is None else read_secret(str(cert), "--cert-file"),
+        None if key is None else read_secret(str(key), "--key-file"),
+    )
+
+
+@contextmanager
+def connection(
+    server: str, token_file: Path | None, ca: Path | None = None, cert: Path | None = None, key: Path | None = None
+) -> Iterator[Connection]:
+    """Open a link to a server and close it at the end; see `client_errors` for how it is refused.
+
+    Raises:
+        typer.Exit: As `client_errors`.
+    """
+    from probescout_client.connection import Connection
+
+    with client_errors():
+        link = Connection(server, *secrets_of(token_file, ca, cert, key))
+        try:
+            yield link
+        finally:
+            link.close()

@@ -35,7 +35,9 @@ MAX_DIMS = 8
 ReadBlob = Callable[[str], bytes]
 
 
-def read_tensor(tensor: pb.Tensor, read_blob: ReadBlob, *, field: str, max_bytes: int) -> NDArray[Any]:
+def read_tensor(
+    tensor: pb.Tensor, read_blob: ReadBlob, *, field: str, max_bytes: int, inline_limit: int = INLINE_LIMIT
+) -> NDArray[Any]:
     """Return the array of a tensor.
 
     Raises:
@@ -61,7 +63,7 @@ def read_tensor(tensor: pb.Tensor, read_blob: ReadBlob, *, field: str, max_bytes
             f"shape {shape} of {dtype} is {size} bytes; at most {max_bytes} are taken",
             field=f"{field}.shape",
         )
-    data = _bytes(tensor, read_blob, size, field)
+    data = _bytes(tensor, read_blob, size, field, inline_limit)
     if len(data) != size:
         raise InvalidInput(
             Reason.SHAPE_MISMATCH,
@@ -73,15 +75,15 @@ def read_tensor(tensor: pb.Tensor, read_blob: ReadBlob, *, field: str, max_bytes
     return np.frombuffer(data, dtype).reshape(shape)
 
 
-def _bytes(tensor: pb.Tensor, read_blob: ReadBlob, size: int, field: str) -> bytes:
+def _bytes(tensor: pb.Tensor, read_blob: ReadBlob, size: int, field: str, inline_limit: int) -> bytes:
     if tensor.blob and tensor.data:
         raise InvalidInput(Reason.FIELD_INVALID, "give data or blob, not both", field=f"{field}.blob")
     if tensor.blob:
         return read_blob(digest_of(tensor.blob, field=f"{field}.blob"))
-    if len(tensor.data) > INLINE_LIMIT:
+    if len(tensor.data) > inline_limit:
         raise InvalidInput(
             Reason.BLOB_TOO_LARGE,
-            f"{len(tensor.data)} bytes inline; more than {INLINE_LIMIT} go through BlobService",
+            f"{len(tensor.data)} bytes inline; more than {inline_limit} go through BlobService",
             field=f"{field}.data",
         )
     if size and not tensor.data:

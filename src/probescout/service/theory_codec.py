@@ -11,17 +11,20 @@ from probescout.core.errors import InvalidInput, Reason
 from probescout.core.geometry import Position
 from probescout.core.plugin_spec import PluginSpec
 from probescout.core.state import Campaign
-from probescout.core.theory import Failure, JobOrder, JobResult, JobState, Quantity
+from probescout.core.theory import Failure, JobOrder, JobResult, JobState, Quantity, TheoryPatch
 from probescout.core.theory_events import Job
 from probescout.core.units import metres_per
 from probescout.runtime.theorizing import Wanted
+from probescout.runtime.theory_results import canonical
 from probescout.service.data_codec import check_frame
 from probescout.service.spec_codec import read_json
 from probescout.service.tensors import DTYPES, ReadBlob, read_tensor, write_tensor
-from probescout.service.text_limits import cut
+from probescout.service.text_limits import MAX_STRUCTURE, cut
 from probescout.store.blob_names import blob_name
 
 MAX_QUANTITIES = 64
+MAX_PATCH = 64 << 20
+"""Largest patch that a worker takes, bytes."""
 STATES = {
     JobState.QUEUED: pb.THEORY_JOB_STATE_QUEUED,
     JobState.RUNNING: pb.THEORY_JOB_STATE_RUNNING,
@@ -140,6 +143,50 @@ def write_order(order: JobOrder) -> pb.TheoryJob:
         message.pixel_size.CopyFrom(pb.Length(value=order.patch.pixel_size_m, unit="m"))
         message.place_y, message.place_x = order.patch.place
     return message
+
+
+def read_order(m: pb.TheoryJob) -> JobOrder:
+    """Return the order that `write_order` made this message of.
+
+    Raises:
+        InvalidInput: With the field.
+    """
+    patch = None
+    if m.HasField("patch"):
+        image = read_tensor(m.patch, _no_blob, field="patch", max_bytes=MAX_PATCH, inline_limit=MAX_PATCH)
+        patch = TheoryPatch(image, _metres(m.pixel_size), (m.place_y, m.place_x))
+    return JobOrder(
+        name=m.name,
+        engine=m.engine,
+        settings=read_json(m.settings_json, field="settings_json"),
+        token=m.lease_token,
+        attempt=m.attempt,
+        deadline_s=m.deadline_s,
+        lease_s=m.expires_in_s,
+        patch=patch,
+        structure=read_json(m.structure_json, field="structure_json") if m.structure_json else None,
+    )
+
+
+def _no_blob(name: str) -> bytes:
+    raise InvalidInput(Reason.FIELD_INVALID, f"the patch of an order is inline, not '{name[:80]}'", field="patch")
+
+
+def write_result(name: str, token: str, result: JobResult) -> pb.FinishTheoryJobRequest:
+    """Return the message that hands a result in, without its structure where that is too large."""
+    structure = canonical(dict(result.structure)) if result.structure else ""
+    return pb.FinishTheoryJobRequest(
+        name=name,
+        lease_token=token,
+        state=STATES[result.state],
+        results=[_quantity(q) for q in result.quantities],
+        message=cut(result.message),
+        core_hours=result.core_hours,
+        failure=str(result.failure or ""),
+        wall_s=result.wall_s,
+        key=result.key,
+        structure_json=structure if len(structure.encode()) <= MAX_STRUCTURE else "",
+    )
 
 
 def read_result(m: pb.FinishTheoryJobRequest) -> JobResult:
