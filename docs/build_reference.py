@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from probescout.core.registry import PLANNERS, SCALARIZERS, installed
+from probescout.core.registry import PLANNERS, SCALARIZERS, THEORY, installed
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "reference"
@@ -53,6 +53,9 @@ def plugin_page(group: str, title: str) -> str:
         schema = cls.params_schema
         doc = (inspect.getdoc(cls) or "").split("\nExample:")[0].rstrip()
         parts.append(f"## {info.name}\n\n{cls.summary}\n\n{doc}\n")
+        if quantities := getattr(cls, "quantities", None):
+            rows = [f"| `{name}` | {cell(unit)} |" for name, unit in quantities.items()]
+            parts.append("\n".join(["| quantity | unit |", "|---|---|", *rows]) + "\n")
         if not schema.get("properties"):
             parts.append("No parameters.\n")
             continue
@@ -116,6 +119,7 @@ def pages() -> dict[str, str]:
     return {
         "scalarizers.md": plugin_page(SCALARIZERS, "Scalarizers"),
         "planners.md": plugin_page(PLANNERS, "Planners"),
+        "theory-engines.md": plugin_page(THEORY, "Theory engines"),
         "contract.md": contract_page(),
     }
 

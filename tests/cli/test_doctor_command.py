@@ -7,12 +7,13 @@ import os
 import socket
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from probescout.cli import checkup
+from probescout.cli import checkup, installation
 from probescout.cli.checkup import Verdict, check_address, check_space, check_sync
 
 
@@ -61,8 +62,6 @@ def test_broken_torch_and_broken_plugin_fail(tmp_path: Path) -> None:
 
 
 def test_missing_and_old_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    from probescout.cli import installation
-
     wanted = ["numpy>=999", "no-such-thing-here>=2; extra == 'readers'", "nothing-of-the-kind", "grpcio>=1"]
     monkeypatch.setattr(installation.metadata, "requires", lambda name: wanted)
     checks = list(installation.check_packages())
@@ -71,6 +70,11 @@ def test_missing_and_old_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     assert checks[1].what == "nothing-of-the-kind is not installed"
     [readers] = [c for c in installation.check_extras() if c.name == "extra readers"]
     assert readers.verdict is Verdict.WARN and readers.advice.endswith("pip install 'probescout[readers]'")
+
+
+def test_every_extra_of_the_package_is_looked_at() -> None:
+    extras = set(metadata.metadata(installation.DISTRIBUTION).get_all("Provides-Extra") or [])
+    assert set(installation.USER_EXTRAS) == extras - {"dev"}
 
 
 def test_an_address_that_is_taken() -> None:

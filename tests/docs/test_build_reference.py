@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 from probescout_client.wire.v1 import probescout_pb2
 
-from probescout.core.registry import PLANNERS, SCALARIZERS, installed
+from probescout.core.registry import PLANNERS, SCALARIZERS, THEORY, installed
 
 SCRIPT = Path(__file__).resolve().parents[2] / "docs" / "build_reference.py"
 
@@ -44,7 +44,9 @@ def test_contract_page_has_all_that_the_descriptor_has(build: ModuleType) -> Non
     }
 
 
-@pytest.mark.parametrize(("group", "title"), [(SCALARIZERS, "Scalarizers"), (PLANNERS, "Planners")])
+@pytest.mark.parametrize(
+    ("group", "title"), [(SCALARIZERS, "Scalarizers"), (PLANNERS, "Planners"), (THEORY, "Theory engines")]
+)
 def test_plugin_pages_name_every_parameter(build: ModuleType, group: str, title: str) -> None:
     page = build.plugin_page(group, title)
     for info in installed(group):
@@ -54,6 +56,12 @@ def test_plugin_pages_name_every_parameter(build: ModuleType, group: str, title:
         assert section, info.name
         for name in info.load().params_schema["properties"]:
             assert f"| `{name}` |" in section[1], (info.name, name)
+        for name, unit in getattr(info.load(), "quantities", {}).items():
+            assert f"| `{name}` | {unit} |" in section[1], (info.name, name)
+
+
+def test_the_engines_are_in_the_reference(build: ModuleType) -> None:
+    assert "| `formation_energy` | eV |" in build.pages()["theory-engines.md"]
 
 
 def test_check_finds_a_stale_page(build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
