@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from probescout.cli.campaign import campaign
 from probescout.cli.convert import convert
 from probescout.cli.demo import demo
 from probescout.cli.doctor import doctor
@@ -40,6 +41,7 @@ def main() -> None:
     """The planner that tells a microscope where to measure next."""
 
 
+app.add_typer(campaign, name="campaign")
 app.command("convert")(convert)
 app.command("demo")(demo)
 app.command("doctor")(doctor)

@@ -101,7 +101,12 @@ class Measurement:
 
 @runtime_checkable
 class Microscope(Protocol):
-    """An instrument: real, recorded or simulated."""
+    """An instrument: real, recorded or simulated.
+
+    Entry-point group `probescout.instruments`; the entry point is built with its parameters as keyword arguments, after
+    these were checked against its `params_schema`. A parameter of the schema's format "path" may be relative to the
+    campaign file.
+    """
 
     name: str
 
@@ -110,6 +115,12 @@ class Microscope(Protocol):
 
     def measure(self, y: float, x: float) -> Measurement:
         """Move the probe to the fractional position (y, x) and measure there."""
+
+    def park(self) -> None:
+        """Bring the instrument to where it can be left alone, for example blank the beam or retract the tip.
+
+        Any thread may call it, at any time and more than once; the next measurement takes the instrument up again.
+        """
 
 
 # ---------------------------------------------------------------- store

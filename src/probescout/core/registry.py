@@ -13,6 +13,7 @@ from probescout.core.errors import InvalidInput, Reason
 SCALARIZERS = "probescout.scalarizers"
 PLANNERS = "probescout.planners"
 THEORY = "probescout.theory"
+INSTRUMENTS = "probescout.instruments"
 
 
 @dataclass(frozen=True)

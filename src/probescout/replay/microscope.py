@@ -73,6 +73,7 @@ class RecordedMicroscope:
         self._failure_rate = failure_rate
         self._rng = np.random.default_rng(seed)
         self._wait = wait
+        self.is_parked = False
 
     @classmethod
     def open(cls, path: str | Path, **options: Any) -> RecordedMicroscope:
@@ -108,6 +109,7 @@ class RecordedMicroscope:
                 f"position (y, x) = ({y:g}, {x:g}) is outside the frame; give fractions from 0 to 1",
                 field="position",
             )
+        self.is_parked = False
         if self._latency_s > 0.0:
             self._wait(self._latency_s)
         height, width = self.recording.shape
@@ -126,6 +128,10 @@ class RecordedMicroscope:
         if not np.isfinite(spectrum.values).any():
             return self._failed(at_y, at_x, f"the spectrum at row {row}, column {column} holds no finite value")
         return Measurement(at_y, at_x, spectrum=spectrum, dwell_s=self._dwell_s, dose=self._dose)
+
+    def park(self) -> None:
+        """Remember that the beam is blanked; a recording takes no harm either way."""
+        self.is_parked = True
 
     def _failed(self, y: float, x: float, why: str) -> Measurement:
         return Measurement(y, x, dwell_s=self._dwell_s, dose=self._dose, error=why)

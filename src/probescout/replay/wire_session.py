@@ -88,7 +88,7 @@ class WireSession:
             if measurement.error:
                 told = self._run.fail(asked.handle, measurement.error, **details)
             else:
-                told = self._run.tell(asked.handle, **_signal(measurement), **details)
+                told = self._run.tell(asked.handle, **signal_of(measurement), **details)
         if not told.is_acknowledged:
             raise Unavailable(
                 Reason.WORKER_UNAVAILABLE, "the server stopped answering; look at its log and start the replay again"
@@ -119,7 +119,7 @@ class WireSession:
         self._run.close()
 
 
-def _signal(measurement: Measurement) -> dict[str, Any]:
+def signal_of(measurement: Measurement) -> dict[str, Any]:
     """Return the arguments that hand in what was measured."""
     if measurement.scalar is not None:
         variance = measurement.scalar.variance

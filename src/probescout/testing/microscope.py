@@ -10,6 +10,7 @@ class TestMine(MicroscopeConformance):
 
 from __future__ import annotations
 
+import threading
 from typing import Any, ClassVar
 
 import numpy as np
@@ -49,7 +50,7 @@ class MicroscopeConformance:
     # ------------------------------------------------------------ overview
 
     def test_offers_the_protocol(self) -> None:
-        """Name, overview and measure are there."""
+        """Name, overview, measure and park are there."""
         microscope = self.make()
         assert isinstance(microscope, Microscope)
         assert microscope.name.strip()
@@ -138,6 +139,18 @@ class MicroscopeConformance:
         np.testing.assert_array_equal(one.overview().image, other.overview().image)
         for y, x in (*PLACES, *PLACES):
             assert_same(one.measure(y, x), other.measure(y, x))
+
+    def test_parks_and_goes_on(self) -> None:
+        """Parking before the first measurement, twice, or from another thread is harmless; the next point works."""
+        microscope = self.make()
+        y, x = self.places(microscope)[0]
+        microscope.park()
+        microscope.measure(y, x)
+        thread = threading.Thread(target=microscope.park)
+        thread.start()
+        thread.join()
+        microscope.park()
+        check_measurement(microscope.measure(y, x))
 
     # ------------------------------------------------------------ orientation
 

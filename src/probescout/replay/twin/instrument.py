@@ -96,6 +96,7 @@ class Twin:
         self._spent_s = 0.0
         self._n_overviews = 0
         self._visits: Counter[tuple[int, int]] = Counter()
+        self.is_parked = False
 
     @property
     def dwell_s(self) -> float:
@@ -156,6 +157,7 @@ class Twin:
                 f"position (y={y:g}, x={x:g}) is outside the frame; give fractions from 0 to 1",
                 field="position",
             )
+        self.is_parked = False
         rng = self._draw(y, x)
         place = self.sample_position(y, x)
         self._pass_time(self.dwell_s)
@@ -170,6 +172,10 @@ class Twin:
         if is_outlier:
             values = _spoil(rng, values, self.scene.outlier_kind)
         return Measurement(y, x, spectrum=self.scene.wrap(values), dwell_s=self.dwell_s, dose=self.dose)
+
+    def park(self) -> None:
+        """Blank the beam."""
+        self.is_parked = True
 
     def _draw(self, y: float, x: float) -> np.random.Generator:
         """Return the generator of the next visit to this position."""

@@ -1,0 +1,172 @@
+"""Whether a campaign file can work at all: ids, plug-ins, numbers, words of a closed list."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from probescout.campaigns.instruments import check_instrument
+from probescout.campaigns.spec import FORMATS, CampaignFile, Polygon, Region
+from probescout.core.errors import InvalidInput, Reason
+from probescout.core.jsonable import to_json
+from probescout.core.plugin_spec import PluginSpec
+from probescout.core.specs import Budget, CampaignSpec, Objective, SeedDesign, SeedKind, check_spec, checked_id
+from probescout.core.specs import Limits as CoreLimits
+from probescout.core.specs import Polygon as CorePolygon
+from probescout.core.theory_spec import TheorySpec
+from probescout.runtime.validating import validated
+
+MAX_NAME = 24
+"""Of the file and of a region: both are parts of an id of at most 63 characters."""
+
+
+def check(file: CampaignFile) -> None:
+    """Refuse a file that can never work.
+
+    Raises:
+        InvalidInput: Naming the field; see `read_file`.
+    """
+    _check_names(file)
+    _check_words(file)
+    _check_amounts(file)
+    for i, region in enumerate(file.regions):
+        try:
+            _check_plan(file, region)
+        except InvalidInput as error:
+            raise InvalidInput(error.reason, error.message, field=_in_file(error.field, f"regions[{i}]")) from error
+        check_instrument(file, region, field=f"regions[{i}].params" if region.params else "instrument.params")
+        _check_end(file, region, f"regions[{i}].budget" if region.budget else "budget")
+
+
+def _check_amounts(file: CampaignFile) -> None:
+    amounts = (
+        ("instrument.park_after_s", file.instrument.park_after_s),
+        ("server.patience_s", file.server.patience_s),
+        ("confirm.timeout_s", file.confirm.timeout_s),
+        ("schedule.retries", file.schedule.retries),
+        ("schedule.retry_delay_s", file.schedule.retry_delay_s),
+        ("schedule.skip_after_s", file.schedule.skip_after_s),
+    )
+    for where, amount in amounts:
+        if amount < 0:
+            raise InvalidInput(Reason.FIELD_INVALID, f"{amount:g} is negative; give 0 or more", field=where)
+
+
+def _check_names(file: CampaignFile) -> None:
+    names = [("campaign.name", file.campaign.name)]
+    names += [(f"regions[{i}].name", region.name) for i, region in enumerate(file.regions)]
+    for where, name in names:
+        checked_id(name, field=where)
+        if len(name) > MAX_NAME:
+            raise InvalidInput(
+                Reason.ID_INVALID, f"'{name}' has {len(name)} characters; give at most {MAX_NAME}", field=where
+            )
+    seen: set[str] = set()
+    for where, name in names[1:]:
+        if name in seen:
+            raise InvalidInput(Reason.FIELD_INVALID, f"two regions are named '{name}'; rename one", field=where)
+        seen.add(name)
+    if not file.regions:
+        raise InvalidInput(Reason.FIELD_MISSING, "there is no region; add [[regions]] with a name", field="regions")
+    if not file.policy:
+        raise InvalidInput(
+            Reason.FIELD_MISSING, "the list of policies is empty; add one or leave it out", field="policy"
+        )
+
+
+def _check_words(file: CampaignFile) -> None:
+    _one_of(file.stop.when, ("advise", "any", "all"), "stop.when")
+    _one_of(file.initial.design, ("random", "grid"), "initial.design")
+    for i, name in enumerate(file.outputs.formats):
+        _one_of(name, FORMATS, f"outputs.formats[{i}]")
+    for i, stage in enumerate(file.policy):
+        if len(file.policy) == 1 and stage.until:
+            raise InvalidInput(
+                Reason.FIELD_INVALID, "the only policy takes no 'until'; add the one that follows", field=f"policy[{i}]"
+            )
+
+
+def _one_of(word: str, known: Sequence[str], where: str) -> None:
+    if word not in known:
+        near = difflib.get_close_matches(word, known, n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise InvalidInput(
+            Reason.FIELD_INVALID, f"'{word}' is none of {', '.join(known)}; {hint}choose one", field=where
+        )
+
+
+def _check_end(file: CampaignFile, region: Region, where: str) -> None:
+    budget = file.budget_of(region)
+    if budget == Budget(core_hours=budget.core_hours) and file.stop.when == "advise":
+        raise InvalidInput(
+            Reason.FIELD_MISSING,
+            "nothing ends this region: give probes, seconds or dose, or let a stop rule act (stop.when)",
+            field=where,
+        )
+    if file.stop.when != "advise" and not file.stop.rules:
+        raise InvalidInput(Reason.FIELD_MISSING, f"no rule is given to stop by '{file.stop.when}'", field="stop.rules")
+
+
+def _check_plan(file: CampaignFile, region: Region) -> None:
+    """Refuse what the server would refuse later."""
+    spec = _core_spec(file, region)
+    check_spec(spec)
+    message: dict[str, Any] = {
+        "scalarizer": {"name": spec.scalarizer.name, "params": spec.scalarizer.params},
+        "policy": {"name": spec.policy.name, "params": spec.policy.params},
+        "members": spec.members,
+        "is_deep_member_disabled": spec.is_deep_member_disabled,
+        "stop_rules": [rule.name for rule in spec.stop_rules],
+        "objectives": [to_json(objective) for objective in spec.objectives],
+    }
+    if spec.theory is not None:
+        engine = {"name": spec.theory.engine.name, "params": spec.theory.engine.params}
+        message["theory"] = {"engine": engine, "quantity": spec.theory.quantity}
+    validated(message)
+
+
+def _core_spec(file: CampaignFile, region: Region) -> CampaignSpec:
+    limits, theory = file.limits, file.theory
+    return CampaignSpec(
+        scalarizer=PluginSpec(file.scalarizer.name, file.scalarizer.params),
+        policy=PluginSpec(*file.policy_spec),
+        budget=file.budget_of(region),
+        seed_design=SeedDesign(SeedKind(file.initial.design), file.initial.count),
+        limits=CoreLimits(
+            allowed=_polygons(region.allowed),
+            forbidden=_polygons(region.forbidden),
+            max_step=limits.max_step,
+            dose_per_area=limits.dose_per_area,
+            max_rate_hz=limits.max_rate_hz,
+            border=limits.border,
+        ),
+        seed=file.campaign.seed,
+        lease_s=limits.lease_s,
+        is_deep_member_disabled=not file.model.deep,
+        members=file.model.members,
+        objectives=tuple(Objective(PluginSpec(o.name, o.params), o.minimize) for o in file.objectives),
+        stop_rules=file.stop_rules,
+        theory=None if theory is None else TheorySpec(PluginSpec(theory.engine, theory.settings), theory.quantity),
+    )
+
+
+def _polygons(polygons: tuple[Polygon, ...]) -> tuple[CorePolygon, ...]:
+    return tuple(CorePolygon(tuple(y for y, _ in p), tuple(x for _, x in p)) for p in polygons)
+
+
+def _in_file(field: str, region: str) -> str:
+    """Return where in the file a field of the core's spec comes from."""
+    for core, ours in (
+        ("spec.limits.allowed", f"{region}.allowed"),
+        ("spec.limits.forbidden", f"{region}.forbidden"),
+        ("spec.policy.params.stages", "policy"),
+        ("spec.seed_design", "initial"),
+        ("spec.seed", "campaign.seed"),
+        ("spec.lease_s", "limits.lease_s"),
+        ("spec.stop_rules", "stop.rules"),
+        ("spec.", ""),
+    ):
+        if field.startswith(core):
+            return ours + field[len(core) :]
+    return field

@@ -1,0 +1,124 @@
+"""A campaign file as one Prefect flow. Prefect says when it runs and shows where it stands; it holds no data of ours.
+
+One flow run measures a whole file: a task for every point would cost more than the point. Results are in the planner's
+journal and in the folder of the outputs, so that nothing is pickled and a lost Prefect database loses no measurement.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger
+from prefect.client.orchestration import get_client
+from prefect.concurrency.sync import concurrency
+from prefect.flow_runs import pause_flow_run
+from prefect.input import RunInput
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Completed
+
+from probescout.campaigns import results
+from probescout.campaigns.artifacts import Reporter
+from probescout.campaigns.conduct import Place, conduct
+from probescout.campaigns.reading import read_file
+from probescout.campaigns.spec import CampaignFile
+
+LEASE_S = 60.0
+"""An instrument whose run was killed is free for the next one after this time; Prefect takes no less."""
+CONFIRM_POLL_S = 5
+
+
+class Confirmation(RunInput):
+    """What the person at the instrument is asked before anything moves."""
+
+    is_ready: bool = False
+    """Whether the run may begin."""
+    by: str = ""
+    """Who says so."""
+
+
+class NotConfirmed(Exception):  # noqa: N818 (a state of affairs, as in core.errors)
+    """The person at the instrument said no."""
+
+
+class InstrumentFailed(Exception):  # noqa: N818
+    """A region failed; it is taken up by the retry, or by the next run."""
+
+
+@flow(name="probescout-campaign", persist_result=False)
+def campaign(spec: str, server: str = "", token_file: str = "", run_key: str = "", again: bool = True) -> Any:
+    """Measure a campaign file, or take up what an earlier run left unfinished.
+
+    Args:
+        spec: Path of the campaign file on the computer that runs this.
+        server: Address of the planner; empty: one is started for the run.
+        token_file: Its bearer token.
+        run_key: Names this time apart from others.
+        again: Begin anew when everything under the key has ended.
+
+    Raises:
+        ProbescoutError: As `read_file` and `conduct`; a retry takes the campaign up.
+        NotConfirmed: A person said no.
+        InstrumentFailed: A region failed.
+    """
+    file = read_file(Path(spec))
+    late_s = _late_s(file)
+    if late_s is not None:
+        return Cancelled(message=f"begun {late_s:.0f} s after its time, more than schedule.skip_after_s: skipped")
+    with concurrency(limit_name(file), occupy=1, lease_duration=LEASE_S):
+        _confirm(file)
+        with Reporter(file) as reporter:
+            report = conduct(
+                file,
+                Place(server, token_file),
+                run_key=run_key,
+                again=again,
+                on_progress=reporter.progress,
+                on_region=reporter.region,
+            )
+            reporter.finish(report)
+    if report.state == results.FAILED:
+        raise InstrumentFailed("; ".join(r.message for r in report.regions if r.state == results.FAILED))
+    n_new = sum(region.n_new for region in report.regions)
+    message = f"{report.state}: {n_new} points measured by this run"
+    # An abort is a person's word: a failed state would be tried again.
+    return Cancelled(message=message) if report.state == results.ABORTED else Completed(message=message)
+
+
+def limit_name(file: CampaignFile) -> str:
+    """Return the name of the global concurrency limit of an instrument."""
+    return f"probescout-instrument-{file.instrument.label}"
+
+
+def set_limit(file: CampaignFile) -> None:
+    """Let one run at a time hold the instrument, over all deployments of this Prefect server."""
+    with get_client(sync_client=True) as client:
+        client.upsert_global_concurrency_limit_by_name(limit_name(file), 1)
+
+
+def _late_s(file: CampaignFile) -> float | None:
+    """Return how late a scheduled run begins when that is too late; None when it may begin.
+
+    Runs pile up while nobody serves the deployment; a night that is over is not made up for in the morning.
+    """
+    planned = flow_run.scheduled_start_time
+    late_s = (datetime.now(UTC) - planned).total_seconds()
+    is_late = 0.0 < file.schedule.skip_after_s < late_s
+    # A retry keeps the time that its first attempt was planned for.
+    return late_s if is_late and flow_run.run_count <= 1 else None
+
+
+def _confirm(file: CampaignFile) -> None:
+    """Wait for a person's word where the file wants it; a retry after it was given does not ask again.
+
+    Raises:
+        NotConfirmed: It is no.
+    """
+    if not file.confirm.required:
+        return
+    asked = Confirmation.with_initial_data(description=file.confirm.question, is_ready=False)
+    answer = pause_flow_run(wait_for_input=asked, timeout=int(file.confirm.timeout_s), poll_interval=CONFIRM_POLL_S)
+    if not answer.is_ready:
+        raise NotConfirmed(f"'{file.confirm.question}': {answer.by or 'somebody'} says no; nothing has moved")
+    get_run_logger().info("%s: yes, says %s", file.confirm.question, answer.by or "somebody")

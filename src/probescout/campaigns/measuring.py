@@ -1,0 +1,219 @@
+"""One region at the instrument: begun or taken up, measured until it ends, and read back."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import numpy as np
+import probescout_client as ps
+from probescout_client.wire.v1 import probescout_pb2 as pb
+
+from probescout.campaigns import results
+from probescout.campaigns.rounds import campaign_id
+from probescout.campaigns.spec import CampaignFile, Region
+from probescout.core.ports import Microscope
+from probescout.replay.wire_session import signal_of
+
+MAPS = ("mean", "std")
+_log = logging.getLogger(__name__)
+OnPoint = Callable[[int, float, float], None]
+"""Called after every point: points measured in this region, seconds that this one took at instrument and planner."""
+
+
+class InstrumentFault(Exception):  # noqa: N818 (a state of affairs, as in core.errors)
+    """The instrument raised; the planner is as it was."""
+
+
+def start(planner: ps.Planner, file: CampaignFile, region: Region, key: str, instrument: Microscope) -> ps.Run:
+    """Return the run of a region: the campaign of its id if there is one, else a new one with a fresh overview.
+
+    Raises:
+        InstrumentFault: The overview could not be taken.
+        ProbescoutError: Of the client, as the server answers.
+    """
+    name = campaign_id(file, region, key)
+    limits, theory = file.limits, file.theory
+    where: dict[str, Any] = {
+        "allowed": region.allowed,
+        "forbidden": region.forbidden,
+        "max_step": limits.max_step,
+        "border": limits.border,
+    }
+    options: dict[str, Any] = {
+        "give_up_after_s": file.server.patience_s,
+        "compute_budget_s": file.model.compute_budget_s,
+        "on_park": lambda why: park(instrument, why),
+        "park_after_s": file.instrument.park_after_s or None,
+    }
+    if _has_frame(planner, name):
+        return planner.resume(name, **where, **options)
+    with at_instrument("the overview"):
+        overview = instrument.overview()
+    policy, policy_params = file.policy_spec
+    budget = file.budget_of(region)
+    return planner.start(
+        overview.image,
+        scalarizer=file.scalarizer.name,
+        params=dict(file.scalarizer.params),
+        minimize=file.scalarizer.minimize,
+        objectives=[ps.Objective(o.name, dict(o.params), o.minimize) for o in file.objectives],
+        pixel_size=None if overview.pixel_size_m is None else (overview.pixel_size_m, "m"),
+        mask=overview.mask,
+        sample=file.campaign.sample,
+        instrument=file.instrument.label,
+        operator=file.campaign.operator,
+        title=f"{file.campaign.title or file.campaign.name}: {region.name}",
+        policy=policy,
+        policy_params=policy_params,
+        budget=ps.Budget(budget.probes, budget.seconds, budget.dose, budget.core_hours),
+        seed=file.campaign.seed,
+        n_initial=file.initial.count,
+        initial_design=file.initial.design,
+        campaign=name,
+        exist_ok=True,
+        dose_per_area=limits.dose_per_area,
+        max_rate_hz=limits.max_rate_hz,
+        dose_unit=limits.dose_unit,
+        lease_s=limits.lease_s,
+        deep=file.model.deep,
+        members=file.model.members,
+        stop_rules={rule.name: rule.bound for rule in file.stop_rules},
+        theory=None if theory is None else ps.TheoryPlan(**vars(theory)),
+        metadata={"campaign_file": file.to_json(), "digest": file.digest, "region": region.name, "run_key": key},
+        **where,
+        **options,
+    )
+
+
+def _has_frame(planner: ps.Planner, name: str) -> bool:
+    """Return whether a campaign exists and got its overview before whoever began it died."""
+    try:
+        return bool(planner.get(name).frames)
+    except ps.NotFound:
+        return False
+
+
+def measure(run: ps.Run, file: CampaignFile, instrument: Microscope, on_point: OnPoint) -> tuple[str, str]:
+    """Measure until the campaign ends; return its state and why.
+
+    What is measured goes through the outbox of the client, so that a killed process loses at most the point under the
+    beam. Leaving in any way gives the open point back.
+
+    Raises:
+        InstrumentFault: The instrument raised.
+        ProbescoutError: Of the client; Unavailable when the planner was gone for longer than the file's patience.
+    """
+    n_done = int(run.status().n_observations)
+    why = ""
+    with closing(iter(run)) as points:
+        asked = time.monotonic()
+        for point in points:
+            why = advised(run.advice, file)
+            if why:
+                break
+            began = time.monotonic()
+            with at_instrument(f"the point ({point.y:.4f}, {point.x:.4f})"):
+                measurement = instrument.measure(point.y, point.x)
+            measured = time.monotonic()
+            details: dict[str, Any] = {"measured_at": (measurement.y, measurement.x), "dwell_s": measurement.dwell_s}
+            if measurement.error:
+                run.fail(point, measurement.error, dose=measurement.dose, **details)
+            else:
+                run.tell(point, **signal_of(measurement), dose=measurement.dose, **details)
+            n_done += 1
+            on_point(n_done, measured - began, time.monotonic() - measured + began - asked)
+            asked = time.monotonic()
+    return _ended(run, why)
+
+
+def advised(advice: list[ps.StopAdvice], file: CampaignFile) -> str:
+    """Return which stop rules end the region, or nothing."""
+    met = [one for one in advice if one.is_met]
+    is_enough = {"any": bool(met), "all": bool(met) and len(met) == len(file.stop.rules)}
+    return "; ".join(f"{one.rule}: {one.message}" for one in met) if is_enough.get(file.stop.when, False) else ""
+
+
+def _ended(run: ps.Run, why: str) -> tuple[str, str]:
+    """Return state and reason of a campaign whose points are over; end it if nobody has."""
+    now = run.status()
+    if now.status == pb.CAMPAIGN_STATUS_ABORTED:
+        return results.ABORTED, now.status_reason
+    if now.status != pb.CAMPAIGN_STATUS_STOPPED:
+        stop = run.stop_report
+        reason = why or (stop.cause if stop is not None else "nothing is left to measure")
+        now = run.stop(f"{results.COMPLETE}: {reason}")
+    is_complete = now.status_reason.startswith(results.COMPLETE)
+    return (results.COMPLETE if is_complete else results.STOPPED), now.status_reason
+
+
+def read_back(run: ps.Run, region: Region, state: str, message: str, n_before: int) -> results.Region:
+    """Return what the server holds of a region.
+
+    Raises:
+        ProbescoutError: Of the client, as the server answers.
+    """
+    maps: dict[str, Any] = {}
+    if run.status().n_observations:
+        try:
+            # The model answers after it has learned all that was told, so that no score below is pending.
+            maps = {name: np.asarray(array, dtype=np.float64) for name, array in run.maps(MAPS).items()}
+        except ps.ProbescoutError as error:
+            # Maps can be asked for again at any time; the observations are what must come home.
+            _log.warning("%s gives no maps: %s", run.name, error)
+    rows = [_row(o) for o in run.observations()]
+    now = run.status()
+    best = now.best if now.HasField("best") else None
+    return results.Region(
+        name=region.name,
+        campaign=run.name,
+        state=state,
+        message=message,
+        n_measured=len(rows),
+        n_new=len(rows) - n_before,
+        best=None if best is None else {"target": best.target, "y": best.measured_at.y, "x": best.measured_at.x},
+        unit=best.target_unit if best else "",
+        rows=tuple(sorted(rows, key=lambda row: row["ordinal"])),
+        maps=maps,
+    )
+
+
+def _row(o: pb.Observation) -> dict[str, Any]:
+    is_scored = o.score_state == pb.SCORE_STATE_SCORED
+    status = pb.ObservationStatus.Name(o.status).rpartition("_")[2].lower()
+    return {
+        "ordinal": int(o.ordinal),
+        "observation": o.name.rpartition("/")[2],
+        "suggestion": o.suggestion.rpartition("/")[2],
+        "y": o.measured_at.y,
+        "x": o.measured_at.x,
+        "status": "complete" if status == "unspecified" else status,
+        "target": o.target if is_scored else math.nan,
+        "target_std": math.sqrt(o.target_variance) if is_scored and o.target_variance >= 0 else math.nan,
+        "dwell_s": o.dwell_s,
+        "dose": o.dose,
+        "is_late": o.is_late,
+    }
+
+
+def park(instrument: Microscope, why: str) -> None:
+    """Bring the instrument to where it can be left alone, and say so."""
+    instrument.park()
+    _log.info("instrument %s is parked: %s", instrument.name, why)
+
+
+@contextmanager
+def at_instrument(what: str) -> Iterator[None]:
+    """Tell what an instrument raises from what the planner does.
+
+    Raises:
+        InstrumentFault: With the instrument's own error as its cause.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise InstrumentFault(f"{what} failed: {error!r}") from error

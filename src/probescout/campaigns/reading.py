@@ -1,0 +1,136 @@
+"""Reads a campaign file: TOML, every key known, every value of its type."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from probescout.campaigns.checking import check
+from probescout.campaigns.spec import CampaignFile
+from probescout.core.errors import InvalidInput, Reason
+
+T = TypeVar("T")
+_HIDDEN = frozenset({"folder"})
+"""Fields that no file sets."""
+_WORDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    dict: "a table",
+    list: "a list",
+}
+
+
+def read_file(path: Path) -> CampaignFile:
+    """Return a campaign file, checked as far as that goes without an instrument.
+
+    Raises:
+        InvalidInput: FILE_UNREADABLE, FIELD_INVALID, FIELD_MISSING, ID_INVALID, PARAM_INVALID or a reason of a plug-in;
+            the field says where in the file.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(
+            Reason.FILE_UNREADABLE, f"the campaign file {path} cannot be read ({error}); give another path"
+        ) from error
+    return read_text(text, path.absolute().parent)
+
+
+def read_text(text: str, folder: Path) -> CampaignFile:
+    """Return the campaign file that a text holds.
+
+    Args:
+        text: TOML.
+        folder: Where it lies.
+
+    Raises:
+        InvalidInput: As `read_file`.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(
+            Reason.FIELD_INVALID, f"this is not TOML ({error}); docs/campaigns.md shows a campaign file"
+        ) from error
+    file = replace(_table(CampaignFile, table, ""), folder=folder)
+    check(file)
+    return file
+
+
+def _table(kind: type[T], table: Any, where: str) -> T:
+    """Return a dataclass of type `kind` from a table that holds no other keys than its fields."""
+    if not isinstance(table, Mapping):
+        raise _wrong(where, "a table", table)
+    known = {f.name: f for f in fields(kind) if f.name not in _HIDDEN}  # type: ignore[arg-type]
+    hints = get_type_hints(kind)
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            raise InvalidInput(
+                Reason.FIELD_INVALID,
+                f"there is no '{key}' here; {hint}known: {', '.join(known)}",
+                field=_under(where, key),
+            )
+    missing = [
+        name for name, f in known.items() if name not in table and f.default is MISSING and f.default_factory is MISSING
+    ]
+    if missing:
+        raise InvalidInput(
+            Reason.FIELD_MISSING, f"'{missing[0]}' is missing; add it to the file", field=_under(where, missing[0])
+        )
+    return kind(**{key: _value(hints[key], value, _under(where, key)) for key, value in table.items()})
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        [inner] = [a for a in get_args(hint) if a is not type(None)]
+        return _value(inner, value, where)
+    if is_dataclass(hint):
+        return _table(hint, value, where)  # type: ignore[arg-type]
+    if origin is tuple:
+        return _tuple(get_args(hint), value, where)
+    if origin is Mapping:
+        if not isinstance(value, dict):
+            raise _wrong(where, "a table", value)
+        return {key: _value(get_args(hint)[1], one, _under(where, key)) for key, one in value.items()}
+    return value if hint is Any else _plain(hint, value, where)
+
+
+def _tuple(args: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise _wrong(where, "a list", value)
+    if args[-1] is not Ellipsis and len(value) != len(args):
+        raise InvalidInput(Reason.FIELD_INVALID, f"{value} has {len(value)} parts; give {len(args)}", field=where)
+    return tuple(_value(args[0], one, f"{where}[{i}]") for i, one in enumerate(value))
+
+
+def _plain(kind: type, value: Any, where: str) -> Any:
+    # In Python true is a number too; in a file it is a mistake.
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is float and is_number:
+        if not math.isfinite(value):
+            raise InvalidInput(Reason.NON_FINITE, f"{value} is not finite; give a finite number", field=where)
+        return float(value)
+    if type(value) is not kind:
+        raise _wrong(where, _WORDS[kind], value)
+    return value
+
+
+def _wrong(where: str, wanted: str, value: Any) -> InvalidInput:
+    return InvalidInput(
+        Reason.FIELD_INVALID, f"{value!r} is {_WORDS.get(type(value), 'a date')}; give {wanted}", field=where
+    )
+
+
+def _under(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key

@@ -1,0 +1,84 @@
+"""What came of the regions of a campaign file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from probescout.campaigns.spec import CampaignFile
+from probescout.core.ports import FloatArray
+
+COMPLETE = "complete"
+"""Budget spent, nothing left to measure, or a stop rule met."""
+STOPPED = "stopped"
+"""A person ended it in order."""
+ABORTED = "aborted"
+"""A person ended it at once."""
+FAILED = "failed"
+"""The instrument failed; running the file again takes it up."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """What came of one region."""
+
+    name: str
+    campaign: str
+    """campaigns/{c}."""
+    state: str
+    """complete, stopped, aborted or failed."""
+    message: str = ""
+    n_measured: int = 0
+    n_new: int = 0
+    """Of these, by this run."""
+    best: Mapping[str, float] | None = None
+    """target, y, x of the best scored point; None before the first."""
+    unit: str = ""
+    """Of the target."""
+    rows: tuple[Mapping[str, Any], ...] = ()
+    """One an observation, by ordinal; see `ROW`."""
+    maps: Mapping[str, FloatArray] = field(default_factory=dict)
+    """mean and std (y, x) of the target, NaN where there is no candidate; empty when the model gave none."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it without rows and maps."""
+        names = ("name", "campaign", "state", "message", "n_measured", "n_new", "best", "unit")
+        return {name: getattr(self, name) for name in names}
+
+
+ROW = ("ordinal", "observation", "suggestion", "y", "x", "status", "target", "target_std", "dwell_s", "dose", "is_late")
+"""Columns of the table of observations; y and x are fractions, NaN stands for no target."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of one run of a campaign file."""
+
+    file: CampaignFile
+    key: str
+    regions: tuple[Region, ...]
+
+    @property
+    def state(self) -> str:
+        """The worst of the regions' states."""
+        states = [region.state for region in self.regions]
+        return next((state for state in (ABORTED, FAILED, STOPPED) if state in states), COMPLETE)
+
+    @property
+    def ranking(self) -> list[Region]:
+        """The regions by their best target, most wanted first; those without one last."""
+        sign = 1.0 if self.file.scalarizer.minimize else -1.0
+        return sorted(self.regions, key=lambda r: (r.best is None, sign * r.best["target"] if r.best else 0.0))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report without rows and maps."""
+        return {
+            "campaign_file": self.file.campaign.name,
+            "digest": self.file.digest,
+            "run_key": self.key,
+            "instrument": self.file.instrument.label,
+            "state": self.state,
+            "ranking": [region.name for region in self.ranking],
+            "regions": [region.to_json() for region in self.regions],
+        }
