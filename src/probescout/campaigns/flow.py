@@ -6,6 +6,7 @@ journal and in the folder of the outputs, so that nothing is pickled and a lost 
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,8 @@ def campaign(spec: str, server: str = "", token_file: str = "", run_key: str = "
         NotConfirmed: A person said no.
         InstrumentFailed: A region failed.
     """
+    # What the run says of itself goes where Prefect's own log goes.
+    logging.getLogger("probescout.campaigns").setLevel(logging.INFO)
     file = read_file(Path(spec))
     late_s = _late_s(file)
     if late_s is not None:

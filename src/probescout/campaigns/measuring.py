@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ from probescout.core.ports import Microscope
 from probescout.replay.wire_session import signal_of
 
 MAPS = ("mean", "std")
+OFFLINE_AFTER_S = 10.0
+"""A measurement that cannot be told for so long waits in the outbox, and the patience for the planner begins."""
 _log = logging.getLogger(__name__)
 OnPoint = Callable[[int, float, float], None]
 """Called after every point: points measured in this region, seconds that this one took at instrument and planner."""
@@ -46,6 +48,7 @@ def start(planner: ps.Planner, file: CampaignFile, region: Region, key: str, ins
     }
     options: dict[str, Any] = {
         "give_up_after_s": file.server.patience_s,
+        "offline_after_s": min(file.server.patience_s, OFFLINE_AFTER_S),
         "compute_budget_s": file.model.compute_budget_s,
         "on_park": lambda why: park(instrument, why),
         "park_after_s": file.instrument.park_after_s or None,
@@ -110,9 +113,9 @@ def measure(run: ps.Run, file: CampaignFile, instrument: Microscope, on_point: O
     """
     n_done = int(run.status().n_observations)
     why = ""
-    with closing(iter(run)) as points:
-        asked = time.monotonic()
-        for point in points:
+    asked = time.monotonic()
+    try:
+        while (point := run.ask()) is not None:
             why = advised(run.advice, file)
             if why:
                 break
@@ -126,8 +129,11 @@ def measure(run: ps.Run, file: CampaignFile, instrument: Microscope, on_point: O
             else:
                 run.tell(point, **signal_of(measurement), dose=measurement.dose, **details)
             n_done += 1
-            on_point(n_done, measured - began, time.monotonic() - measured + began - asked)
-            asked = time.monotonic()
+            told = time.monotonic()
+            on_point(n_done, measured - began, told - measured + began - asked)
+            asked = told
+    finally:
+        run.release_all("the loop was left")
     return _ended(run, why)
 
 

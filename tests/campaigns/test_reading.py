@@ -1,0 +1,142 @@
+"""Campaign files: every key known, every value of its type, every mistake named where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from probescout.campaigns.describe import described, lines
+from probescout.campaigns.reading import read_file, read_text
+from probescout.campaigns.spec import CampaignFile, Outputs
+from probescout.core.errors import InvalidInput, Reason
+from probescout.core.specs import Budget
+
+Read = Callable[..., CampaignFile]
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_a_small_file_takes_the_defaults(read: Read, tmp_path: Path) -> None:
+    file = read(('formats = ["csv"]\n', ""))
+    assert [region.name for region in file.regions] == ["left", "right"]
+    assert file.policy_spec == ("expected_improvement", {}) and file.theory is None
+    assert file.outputs == Outputs("result", ("csv", "png")) and file.stop.when == "advise"
+    assert file.directory == tmp_path / "result" and file.data == tmp_path / "result" / "data"
+    assert file.instrument.label == "twin" and file.regions[1].params == {"scene_seed": 1}
+
+
+def test_every_section_is_read(read: Read, tmp_path: Path) -> None:
+    file = read(
+        ("params = { scene_seed = 1 }", "forbidden = [[[0, 0], [0, 0.5], [0.5, 0]]]\nbudget = { seconds = 9, dose = 2 }"),
+        more="""
+        [[policy]]
+        name = "integrated_variance"
+        until = { n_observed = 9 }
+        [[policy]]
+        name = "ucb"
+        [[objectives]]
+        name = "band_maximum"
+        params = { low = 0.6, high = 0.8, axis_unit = "eV" }
+        minimize = true
+        [stop]
+        rules = { expected_regret = 2 }
+        when = "any"
+        [limits]
+        border = 0.1
+        [theory]
+        engine = "xtb"
+        quantity = "gap"
+        window_m = 1e-9
+        [confirm]
+        required = true
+        [schedule]
+        cron = "0 22 * * *"
+        timezone = "Europe/Vienna"
+        """,
+    )  # fmt: skip
+    assert file.policy_spec == (
+        "staged",
+        {"stages": [{"policy": {"name": "integrated_variance", "params": {}}, "until": {"n_observed": 9}},
+                    {"policy": {"name": "ucb", "params": {}}}]},
+    )  # fmt: skip
+    assert file.budget_of(file.regions[0]) == Budget(probes=5)
+    assert file.budget_of(file.regions[1]) == Budget(seconds=9.0, dose=2.0)
+    assert file.regions[1].forbidden == (((0.0, 0.0), (0.0, 0.5), (0.5, 0.0)),)
+    assert file.stop_rules[0].bound == 2.0 and file.theory is not None and file.theory.window_m == 1e-9
+    told = "\n".join(lines(file))
+    for word in (
+        "until n_observed 9",
+        "smallest band_maximum",
+        "9 seconds, 2.5 dose",
+        "gap by xtb",
+        "asked first",
+        "Vienna",
+    ):
+        assert word in told
+    assert described(file)["file"]["limits"]["border"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "words"),
+    [
+        ("probes = 5", "probs = 5", "budget.probs", "did you mean 'probes'"),
+        ("probes = 5", "probes = 5.5", "budget.probes", "5.5 is a number; give a whole number"),
+        ("probes = 5", "probes = true", "budget.probes", "true or false; give a whole number"),
+        ("probes = 5", "seconds = inf", "budget.seconds", "not finite"),
+        ("probes = 5", "core_hours = 5", "budget", "nothing ends this region"),
+        ("probes = 5", "probes = -5", "budget.probes", "not a finite number >= 0"),
+        ("[budget]\nprobes = 5", "", "budget", "is missing"),
+        ('name = "left"', 'nam = "left"', "regions[0].nam", "did you mean 'name'"),
+        ('name = "left"', 'name = "right"', "regions[1].name", "two regions"),
+        ('name = "left"', 'name = "a/b"', "regions[0].name", "not an id"),
+        ('name = "left"', f'name = "{"a" * 25}"', "regions[0].name", "at most 24"),
+        ('name = "left"', 'name = "left"\nallowed = [[[0, 0], [1, 1]]]', "regions[0].allowed[0]", "at least 3"),
+        ('name = "left"', 'name = "left"\nallowed = [[[0, 0, 1]]]', "regions[0].allowed[0][0]", "give 2"),
+        ('kind = "twin"', 'kind = "twinn"', "instrument.kind", "did you mean 'twin'"),
+        ('scene = "plasmonic"', 'scene = "plasma"', "instrument.params.scene", "plasma"),
+        ("scene_seed = 1", "seen_seed = 1", "regions[1].params", "seen_seed"),
+        ('kind = "twin"\nparams = { scene = "plasmonic", size = 16 }', 'kind = "recorded"\nparams = { file = "no.nc" }',
+         "instrument.params.file", "does not exist"),
+        ("band_sum", "band_some", "scalarizer.name", "did you mean 'band_sum'"),
+        ("low = 0.6", "low = 'x'", "scalarizer.params.low", "band_sum"),
+        ("[initial]\ncount = 3", "[initial]\ndesign = 'spiral'", "initial.design", "none of random, grid"),
+        ("[initial]\ncount = 3", "[initial]\ncount = -3", "initial.count", "0 to 10000"),
+        ("[initial]", "[stop]\nrules = { regret = 1 }\n[initial]", "stop.rules[0].name", "expected_regret"),
+        ("[initial]", "[stop]\nwhen = 'all'\n[initial]", "stop.rules", "no rule"),
+        ("[initial]", "[theory]\nengine = 'xtb'\nquantity = 'age'\n[initial]", "theory.quantity", "gap"),
+        ("[initial]", "[[policy]]\nname = 'ucb'\nuntil = { n_observed = 1 }\n[initial]", "policy[0]", "no 'until'"),
+        ("[initial]", "[schedule]\nretries = -1\n[initial]", "schedule.retries", "negative"),
+        ("[initial]", "[[initial]]", "initial", "a list; give a table"),
+        ('["csv"]', '["cvs"]', "outputs.formats[0]", "did you mean 'csv'"),
+        ('["csv"]', '"csv"', "outputs.formats", "give a list"),
+        ("[campaign]", "[campaign]\nfolder = '/'", "campaign.folder", "no 'folder' here"),
+        ("[campaign]", "folder = '/'\n[campaign]", "folder", "no 'folder' here"),
+        ("[campaign]", "[campaign", "", "not TOML"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_where_it_is(read: Read, old: str, new: str, field: str, words: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        read((old, new))
+    assert refused.value.field == field and words in refused.value.message
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="cannot be read") as refused:
+        read_file(tmp_path / "none.toml")
+    assert refused.value.reason is Reason.FILE_UNREADABLE
+
+
+def test_the_digest_covers_what_is_measured_and_nothing_else(read: Read, text: str, tmp_path: Path) -> None:
+    digest = read().digest
+    assert len(digest) == 64 and digest == read_text(text + "\n# a remark\n", tmp_path / "elsewhere").digest
+    for old, new in (('"result"', '"other"'), ('["csv"]', "[]"), ("patience_s = 5.0", "patience_s = 9.0")):
+        assert read((old, new)).digest == digest
+    assert read(more="[confirm]\nrequired = true\n[schedule]\ncron = '* * * * *'").digest == digest
+    for old, new in (("probes = 5", "probes = 6"), ("scene_seed = 1", "scene_seed = 2"), ('"left"', '"lift"')):
+        assert read((old, new)).digest != digest
+
+
+def test_the_example_can_be_run() -> None:
+    file = read_file(EXAMPLES / "campaign.toml")
+    assert len(file.regions) == 2 and file.instrument.kind == "twin"
