@@ -28,7 +28,7 @@ PROTOC = $(abspath $(PROTO_VENV))/bin/python -m grpc_tools.protoc -I $(WIRE)=../
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check proto proto-check docs bench-latency bench-quality bench-peers bench-tables bench-theory bench-theory-load client-wheel client-sweep clean
+.PHONY: help install install-prefect demo demo-campaign test test-prefect check proto proto-check docs bench-latency bench-quality bench-peers bench-tables bench-theory bench-theory-load client-wheel client-sweep clean
 
 help: ## list the chores
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name what; do \
@@ -49,10 +49,24 @@ demo: $(INSTALLED) ## plan on a simulated microscope with a real server, in unde
 	@echo "== A planner server and a client at a simulated microscope: planner against random and grid."
 	$(BIN)/probescout demo
 
+# Prefect brings 60 packages, 180 MB, a minute: those who schedule campaigns with it install it once.
+PREFECT_INSTALLED := $(VENV)/.installed-prefect
+install-prefect: $(PREFECT_INSTALLED) ## add Prefect to the environment, once
+
+$(PREFECT_INSTALLED): $(INSTALLED)
+	$(PIP) install -c constraints.txt -e '.[prefect]'
+	@touch $@
+
+demo-campaign: $(PREFECT_INSTALLED) ## two regions by Prefect, killed twice, finished all the same; about 3 minutes
+	@$(BIN)/python examples/campaign_demo.py
+
 # A file of tests stays in one process, as its fixtures are shared. PROCESSES=1 runs them one after the other.
 test: $(INSTALLED) ## run the whole test suite in two processes; needs no network
 	@echo "== Running the tests of the service (tests/) and of the client (src/client/tests/)."
 	$(BIN)/python -m pytest -n $(or $(PROCESSES),2) --dist loadfile
+
+test-prefect: $(PREFECT_INSTALLED) ## schedules, cancelling, confirming on a real Prefect server; about 8 minutes
+	PROBESCOUT_TEST_PREFECT=1 $(BIN)/python -m pytest tests/campaigns/test_prefect*.py -q
 
 check: $(INSTALLED) ## lint, types, floors, and whether generated files are current
 	@echo "== Checking style, types, floors, stubs and reference."

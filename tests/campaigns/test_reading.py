@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -28,7 +31,7 @@ def test_a_small_file_takes_the_defaults(read: Read, tmp_path: Path) -> None:
 
 def test_every_section_is_read(read: Read, tmp_path: Path) -> None:
     file = read(
-        ("params = { scene_seed = 1 }", "forbidden = [[[0, 0], [0, 0.5], [0.5, 0]]]\nbudget = { seconds = 9, dose = 2 }"),
+        ("params = { scene_seed = 1 }", "forbidden = [[[0,0], [0,0.5], [0.5,0]]]\nbudget = { seconds = 9, dose = 2 }"),
         more="""
         [[policy]]
         name = "integrated_variance"
@@ -68,7 +71,7 @@ def test_every_section_is_read(read: Read, tmp_path: Path) -> None:
     for word in (
         "until n_observed 9",
         "smallest band_maximum",
-        "9 seconds, 2.5 dose",
+        "9 seconds, 2 dose",
         "gap by xtb",
         "asked first",
         "Vienna",
@@ -140,3 +143,12 @@ def test_the_digest_covers_what_is_measured_and_nothing_else(read: Read, text: s
 def test_the_example_can_be_run() -> None:
     file = read_file(EXAMPLES / "campaign.toml")
     assert len(file.regions) == 2 and file.instrument.kind == "twin"
+
+
+def test_the_file_in_the_documentation_can_be_run(tmp_path: Path) -> None:
+    page = (EXAMPLES.parent / "docs" / "campaigns.md").read_text()
+    [block] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    file = read_text(block, tmp_path)
+    assert file.budget_of(file.regions[1]) == Budget(probes=100) and file.schedule.cron and file.theory is not None
+    names = {f.name for f in fields(CampaignFile)} - {"folder"}
+    assert set(tomllib.loads(block)) == names, "every section is shown"

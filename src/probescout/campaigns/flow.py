@@ -28,6 +28,8 @@ from probescout.campaigns.spec import CampaignFile
 LEASE_S = 60.0
 """An instrument whose run was killed is free for the next one after this time; Prefect takes no less."""
 CONFIRM_POLL_S = 5
+_confirmed: set[str] = set()
+"""Flow runs that a person has agreed to; their retries, which run in the same process, ask nobody."""
 
 
 class Confirmation(RunInput):
@@ -39,11 +41,7 @@ class Confirmation(RunInput):
     """Who says so."""
 
 
-class NotConfirmed(Exception):  # noqa: N818 (a state of affairs, as in core.errors)
-    """The person at the instrument said no."""
-
-
-class InstrumentFailed(Exception):  # noqa: N818
+class InstrumentFailed(Exception):  # noqa: N818 (a state of affairs, as in core.errors)
     """A region failed; it is taken up by the retry, or by the next run."""
 
 
@@ -60,7 +58,6 @@ def campaign(spec: str, server: str = "", token_file: str = "", run_key: str = "
 
     Raises:
         ProbescoutError: As `read_file` and `conduct`; a retry takes the campaign up.
-        NotConfirmed: A person said no.
         InstrumentFailed: A region failed.
     """
     # What the run says of itself goes where Prefect's own log goes.
@@ -70,7 +67,8 @@ def campaign(spec: str, server: str = "", token_file: str = "", run_key: str = "
     if late_s is not None:
         return Cancelled(message=f"begun {late_s:.0f} s after its time, more than schedule.skip_after_s: skipped")
     with concurrency(limit_name(file), occupy=1, lease_duration=LEASE_S):
-        _confirm(file)
+        if not _is_confirmed(file):
+            return Cancelled(message=f"the answer to '{file.confirm.question}' was no; nothing has moved")
         with Reporter(file) as reporter:
             report = conduct(
                 file,
@@ -112,16 +110,15 @@ def _late_s(file: CampaignFile) -> float | None:
     return late_s if is_late and flow_run.run_count <= 1 else None
 
 
-def _confirm(file: CampaignFile) -> None:
-    """Wait for a person's word where the file wants it; a retry after it was given does not ask again.
-
-    Raises:
-        NotConfirmed: It is no.
-    """
-    if not file.confirm.required:
-        return
+def _is_confirmed(file: CampaignFile) -> bool:
+    """Return a person's word where the file wants it; wait for it first."""
+    if not file.confirm.required or flow_run.id in _confirmed:
+        return True
     asked = Confirmation.with_initial_data(description=file.confirm.question, is_ready=False)
     answer = pause_flow_run(wait_for_input=asked, timeout=int(file.confirm.timeout_s), poll_interval=CONFIRM_POLL_S)
-    if not answer.is_ready:
-        raise NotConfirmed(f"'{file.confirm.question}': {answer.by or 'somebody'} says no; nothing has moved")
-    get_run_logger().info("%s: yes, says %s", file.confirm.question, answer.by or "somebody")
+    get_run_logger().info(
+        "%s: %s, says %s", file.confirm.question, "yes" if answer.is_ready else "no", answer.by or "somebody"
+    )
+    if answer.is_ready:
+        _confirmed.add(str(flow_run.id))
+    return bool(answer.is_ready)
