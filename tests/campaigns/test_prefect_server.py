@@ -69,6 +69,9 @@ class Prefect:
         except self._errors:
             return False
 
+    def close(self) -> None:
+        self._client.close()
+
     def get(self, path: str) -> Any:
         return self._client.get(path).raise_for_status().json()
 
@@ -111,6 +114,7 @@ def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
         server = Prefect(env["PREFECT_API_URL"], env)
         wait_for(server.is_up, 180.0)
         yield server
+        server.close()
 
 
 @pytest.fixture
