@@ -7,15 +7,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import probescout_client as ps
 import pytest
+import xarray as xr
 
 from probescout.campaigns import results
 from probescout.campaigns.conduct import Place, Terminated, conduct, exit_code
 from probescout.campaigns.outputs import folder_of
 from probescout.campaigns.progress import Progress
 from probescout.campaigns.rounds import campaign_id
-from probescout.campaigns.spec import CampaignFile, Initial, Stop
+from probescout.campaigns.spec import FORMATS, CampaignFile, Initial, Stop
 from probescout.core.errors import InvalidInput, Unauthenticated, Unavailable, WrongState
 from probescout.core.specs import Budget
 
@@ -42,6 +44,7 @@ def places(planner: Any, file: CampaignFile, region: int, key: str = "") -> list
 
 def test_two_regions_once_and_no_more(file: CampaignFile, place: Place, instruments: Any, planner: Any) -> None:
     seen: list[Progress] = []
+    file = replace(file, outputs=replace(file.outputs, formats=FORMATS))
     report = conduct(file, place, on_progress=seen.append)
     assert report.state == results.COMPLETE and exit_code(report) == 0
     assert [(r.name, r.n_measured, r.n_new) for r in report.regions] == [("left", 5, 5), ("right", 5, 5)]
@@ -57,6 +60,10 @@ def test_two_regions_once_and_no_more(file: CampaignFile, place: Place, instrume
     told = json.loads((folder_of(report) / "report.json").read_text())
     assert told["digest"] == file.digest and told["state"] == "complete" and told["regions"][0]["n_measured"] == 5
     assert len((folder_of(report) / "left.csv").read_text().splitlines()) == 6
+    assert (folder_of(report) / "left.png").read_bytes().startswith(b"\x89PNG")
+    kept = xr.load_dataset(folder_of(report) / "right.nc", engine="h5netcdf")
+    assert kept["mean"].shape == (16, 16) and np.isfinite(kept["mean"]).all() and kept["target"].dims == ("step",)
+    assert float(kept["target"].max()) == report.regions[1].best["target"] and kept["target"].attrs["units"] == "counts"
 
     again = conduct(file, place)
     assert [(r.state, r.n_measured, r.n_new) for r in again.regions] == [("complete", 5, 0)] * 2

@@ -18,7 +18,7 @@ from probescout.campaigns.outputs import write_outputs
 from probescout.campaigns.progress import Progress
 from probescout.campaigns.rounds import checked_key, open_key
 from probescout.campaigns.spec import CampaignFile, Region
-from probescout.core.errors import Reason, Unavailable, WrongState
+from probescout.core.errors import Reason, WrongState
 from probescout.store.lock import DirectoryLock
 
 if TYPE_CHECKING:
@@ -248,6 +248,3 @@ def leaving_on_sigterm() -> Iterator[None]:
 def exit_code(report: results.Report) -> int:
     """Return 0 for a report without trouble, 6 when a person aborted, 1 when the instrument failed."""
     return {results.ABORTED: 6, results.FAILED: 1}.get(report.state, 0)
-
-
-__all__ = ["Place", "Terminated", "Unavailable", "conduct", "exit_code", "leaving_on_sigterm"]

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -39,14 +40,11 @@ def start(planner: ps.Planner, file: CampaignFile, region: Region, key: str, ins
         ProbescoutError: Of the client, as the server answers.
     """
     name = campaign_id(file, region, key)
-    limits, theory = file.limits, file.theory
-    where: dict[str, Any] = {
+    here: dict[str, Any] = {
         "allowed": region.allowed,
         "forbidden": region.forbidden,
-        "max_step": limits.max_step,
-        "border": limits.border,
-    }
-    options: dict[str, Any] = {
+        "max_step": file.limits.max_step,
+        "border": file.limits.border,
         "give_up_after_s": file.server.patience_s,
         "offline_after_s": min(file.server.patience_s, OFFLINE_AFTER_S),
         "compute_budget_s": file.model.compute_budget_s,
@@ -54,43 +52,52 @@ def start(planner: ps.Planner, file: CampaignFile, region: Region, key: str, ins
         "park_after_s": file.instrument.park_after_s or None,
     }
     if _has_frame(planner, name):
-        return planner.resume(name, **where, **options)
+        return planner.resume(name, **here)
     with at_instrument("the overview"):
         overview = instrument.overview()
-    policy, policy_params = file.policy_spec
-    budget = file.budget_of(region)
     return planner.start(
         overview.image,
-        scalarizer=file.scalarizer.name,
-        params=dict(file.scalarizer.params),
-        minimize=file.scalarizer.minimize,
-        objectives=[ps.Objective(o.name, dict(o.params), o.minimize) for o in file.objectives],
         pixel_size=None if overview.pixel_size_m is None else (overview.pixel_size_m, "m"),
         mask=overview.mask,
-        sample=file.campaign.sample,
-        instrument=file.instrument.label,
-        operator=file.campaign.operator,
-        title=f"{file.campaign.title or file.campaign.name}: {region.name}",
-        policy=policy,
-        policy_params=policy_params,
-        budget=ps.Budget(budget.probes, budget.seconds, budget.dose, budget.core_hours),
-        seed=file.campaign.seed,
-        n_initial=file.initial.count,
-        initial_design=file.initial.design,
         campaign=name,
         exist_ok=True,
-        dose_per_area=limits.dose_per_area,
-        max_rate_hz=limits.max_rate_hz,
-        dose_unit=limits.dose_unit,
-        lease_s=limits.lease_s,
-        deep=file.model.deep,
-        members=file.model.members,
-        stop_rules={rule.name: rule.bound for rule in file.stop_rules},
-        theory=None if theory is None else ps.TheoryPlan(**vars(theory)),
         metadata={"campaign_file": file.to_json(), "digest": file.digest, "region": region.name, "run_key": key},
-        **where,
-        **options,
+        **_declaration(file, region),
+        **here,
     )
+
+
+def _declaration(file: CampaignFile, region: Region) -> dict[str, Any]:
+    """Return what the campaign of a region declares, beside its frame and what is checked here as well."""
+    limits, theory = file.limits, file.theory
+    policy, policy_params = file.policy_spec
+    budget = file.budget_of(region)
+    return {
+        "title": f"{file.campaign.title or file.campaign.name}: {region.name}",
+        "sample": file.campaign.sample,
+        "operator": file.campaign.operator,
+        "instrument": file.instrument.label,
+        "scalarizer": file.scalarizer.name,
+        "params": dict(file.scalarizer.params),
+        "minimize": file.scalarizer.minimize,
+        "objectives": [ps.Objective(o.name, dict(o.params), o.minimize) for o in file.objectives],
+        "policy": policy,
+        "policy_params": policy_params,
+        "budget": ps.Budget(budget.probes, budget.seconds, budget.dose, budget.core_hours),
+        "seed": file.campaign.seed,
+        "n_initial": file.initial.count,
+        "initial_design": file.initial.design,
+        "dose_per_area": limits.dose_per_area,
+        "max_rate_hz": limits.max_rate_hz,
+        "dose_unit": limits.dose_unit,
+        "lease_s": limits.lease_s,
+        "deep": file.model.deep,
+        "members": file.model.members,
+        "stop_rules": {rule.name: rule.bound for rule in file.stop_rules},
+        "theory": None
+        if theory is None
+        else ps.TheoryPlan(**{f.name: getattr(theory, f.name) for f in fields(theory)}),
+    }
 
 
 def _has_frame(planner: ps.Planner, name: str) -> bool:
