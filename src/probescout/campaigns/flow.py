@@ -45,7 +45,8 @@ class InstrumentFailed(Exception):  # noqa: N818 (a state of affairs, as in core
     """A region failed; it is taken up by the retry, or by the next run."""
 
 
-@flow(name="probescout-campaign", persist_result=False)
+# Prefect writes down the error of a failed run whatever `persist_result` says: as JSON, never as a pickle.
+@flow(name="probescout-campaign", persist_result=False, result_serializer="json")
 def campaign(spec: str, server: str = "", token_file: str = "", run_key: str = "", again: bool = True) -> Any:
     """Measure a campaign file, or take up what an earlier run left unfinished.
 

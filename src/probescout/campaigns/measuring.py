@@ -94,9 +94,7 @@ def _declaration(file: CampaignFile, region: Region) -> dict[str, Any]:
         "deep": file.model.deep,
         "members": file.model.members,
         "stop_rules": {rule.name: rule.bound for rule in file.stop_rules},
-        "theory": None
-        if theory is None
-        else ps.TheoryPlan(**{f.name: getattr(theory, f.name) for f in fields(theory)}),
+        "theory": theory and ps.TheoryPlan(**{f.name: getattr(theory, f.name) for f in fields(theory)}),
     }
 
 
