@@ -8,6 +8,7 @@ output is the result; what happens is told on standard error.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -74,7 +75,9 @@ class Stage:
             for task in Path(f"/proc/{pid}/task").iterdir():
                 family += [int(child) for child in (task / "children").read_text().split()]
         for pid in family:
-            os.kill(pid, signal.SIGKILL)
+            # A child that is tied to its parent may be gone with it already.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.wait()
         return len(family) - 1
 
