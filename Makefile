@@ -28,7 +28,7 @@ PROTOC = $(abspath $(PROTO_VENV))/bin/python -m grpc_tools.protoc -I $(WIRE)=../
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-prefect demo demo-campaign test test-prefect check proto proto-check docs bench-latency bench-quality bench-peers bench-tables bench-theory bench-theory-load client-wheel client-sweep clean
+.PHONY: help install install-prefect demo demo-campaign test test-prefect check proto proto-check docs bench-latency bench-quality bench-peers bench-tables bench-theory bench-theory-load demo-theory client-wheel client-sweep clean
 
 help: ## list the chores
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name what; do \
@@ -121,6 +121,9 @@ bench-theory: $(INSTALLED) ## campaigns with right and wrong theory against thos
 bench-theory-load: $(INSTALLED) ## time Steps beside hanging, crashing and flooding theory executors, as JSON
 	@$(BIN)/python -m benchmarks.theory_load --rounds $(or $(ROUNDS),4) --blocks $(or $(BLOCKS),5)
 
+demo-theory: $(INSTALLED) ## probe simulated graphene while xTB simulates what is seen, in under 5 minutes
+	@$(BIN)/python -m benchmarks.theory_demo
+
 bench-tables: $(INSTALLED) ## write docs/benchmarks from the latest results
 	$(BIN)/python -m benchmarks.tables
 
@@ -131,6 +134,6 @@ client-sweep: $(INSTALLED) ## install and run the client on every Python found; 
 	$(BIN)/python src/client/tests/sweep.py
 
 clean: ## remove environments, caches and build products
-	rm -rf $(VENV) $(PROTO_VENV) $(VENV)-peers out build dist src/client/build src/client/*.egg-info demo-result
+	rm -rf $(VENV) $(PROTO_VENV) $(VENV)-peers out build dist src/client/build src/client/*.egg-info demo-result demo-theory-result
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src scalarizers planners theory tests benchmarks examples docs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -61,14 +61,24 @@ def make_truth(seed: int, cache: Path = CACHE) -> AtomisticTruth:
     rng = np.random.default_rng([seed, 10])
     specimen = make_specimen(rng)
     energies = energies_of(specimen, cache)
-    local = _weights(specimen) @ energies.true
-    structural = theory_truth.standard(np.tanh(local / SATURATION_EV))
-    smooth = gaussian_filter(rng.normal(size=(SIDE, SIDE)), SMOOTH / PIXEL).ravel()[specimen.candidates]
-    target = theory_truth.standard(structural + BACKGROUND * theory_truth.standard(smooth))
+    structural, target = target_of(specimen, energies.true, rng)
     every = compute_features(specimen.image)
     arrays = {name: np.ascontiguousarray(a[specimen.candidates]) for name, a in every.arrays.items()}
     features = Features(arrays, every.positions[specimen.candidates])
     return AtomisticTruth(features, target, structural, energies.found, energies.n_structures, specimen)
+
+
+def target_of(specimen: Specimen, true: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    """Return the part of the target that follows from structure, and the target (candidate,), both standardised.
+
+    Args:
+        specimen: What lies under the beam.
+        true: (defect,) energies of what is there, eV.
+        rng: Of what does not follow from structure.
+    """
+    structural = theory_truth.standard(np.tanh(_weights(specimen) @ true / SATURATION_EV))
+    smooth = gaussian_filter(rng.normal(size=(SIDE, SIDE)), SMOOTH / PIXEL).ravel()[specimen.candidates]
+    return structural, theory_truth.standard(structural + BACKGROUND * theory_truth.standard(smooth))
 
 
 def _weights(specimen: Specimen) -> FloatArray:

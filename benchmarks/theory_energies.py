@@ -65,8 +65,7 @@ def energies_of(specimen: Specimen, cache: Path = CACHE) -> Energies:
     if path.exists():
         known = json.loads(path.read_bytes())
         return Energies(*(np.array(known[n], dtype=np.float64) for n in ("found", "true")), known["n_structures"])
-    of_kind = {kind: true_energy(kind, cache) for kind in sorted(set(specimen.kinds))}
-    true = np.array([of_kind[kind] for kind in specimen.kinds])
+    true = true_energies(specimen, cache)
     calculator = _Calculator(engine, cache)
     found = np.array([calculator.of_patch(*specimen.seen(position)) for position in specimen.positions])
     plain = {n: [None if np.isnan(v) else v for v in a.tolist()] for n, a in (("found", found), ("true", true))}
@@ -74,6 +73,16 @@ def energies_of(specimen: Specimen, cache: Path = CACHE) -> Energies:
     data = json.dumps({**plain, "n_structures": calculator.n_structures}).encode()
     write(path, data, scratch=path.with_name(f".{path.name}.{os.getpid()}.tmp"))
     return Energies(found, true, calculator.n_structures)
+
+
+def true_energies(specimen: Specimen, cache: Path = CACHE) -> FloatArray:
+    """Return (defect,) the energies of what is there, eV.
+
+    Raises:
+        RuntimeError: As true_energy.
+    """
+    of_kind = {kind: true_energy(kind, cache) for kind in sorted(set(specimen.kinds))}
+    return np.array([of_kind[kind] for kind in specimen.kinds])
 
 
 @functools.cache

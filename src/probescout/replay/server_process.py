@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,14 +48,18 @@ class ServerProcess:
     On Linux the server also dies with the thread that starts it, so start it from one that lives as long as the work.
     """
 
-    def __init__(self, data: Path | None = None, *, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, data: Path | None = None, *, arguments: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    ) -> None:
         """Prepare; entering starts it.
 
         Args:
             data: Directory of its campaigns; None: a temporary one, removed at the end.
+            arguments: More of `probescout serve`.
             environment: Variables that it has beside those of this process.
         """
         self._data = data
+        self._arguments = tuple(arguments)
         self._environment = dict(environment or {})
         self._stack = ExitStack()
         self._process: subprocess.Popen[str] | None = None
@@ -88,7 +92,7 @@ class ServerProcess:
 
     def _start(self, data: Path, log: IO[str]) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", _PROGRAM, str(os.getpid()), "serve", "--listen", "127.0.0.1:0"]
-        command += ["--data", str(data)]
+        command += ["--data", str(data), *self._arguments]
         threads = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
         return subprocess.Popen(
             command,
