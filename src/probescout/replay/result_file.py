@@ -7,7 +7,6 @@ Groups of the NetCDF file: /overview image and truth (y, x); /steps (arm, seed, 
 from __future__ import annotations
 
 import json
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probescout.core.errors import InvalidInput, Reason
+from probescout.export.layout import finite, frame_coordinates, software
 from probescout.replay.experiment import Experiment, Run
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def save_experiment(experiment: Experiment, folder: Path) -> list[Path]:
     part = folder / ".result.nc.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        scores.write_text(json.dumps(_finite(experiment.to_json()), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        scores.write_text(json.dumps(finite(experiment.to_json()), indent=2, allow_nan=False) + "\n", encoding="utf-8")
         to_tree(experiment).to_netcdf(part, engine="h5netcdf")
         part.replace(data)
     except OSError as error:
@@ -42,15 +42,6 @@ def save_experiment(experiment: Experiment, folder: Path) -> list[Path]:
             Reason.FILE_UNREADABLE, f"{folder} cannot be written ({error}); choose another --out", field="out"
         ) from error
     return [scores, data]
-
-
-def _finite(value: Any) -> Any:
-    """Return the value with null for what JSON cannot hold."""
-    if isinstance(value, dict):
-        return {key: _finite(v) for key, v in value.items()}
-    if isinstance(value, list):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def to_tree(experiment: Experiment) -> xr.DataTree:
@@ -67,11 +58,11 @@ def to_tree(experiment: Experiment) -> xr.DataTree:
         "n_initial": plan.n_initial,
         "n_candidates": case.n_candidates,
         "use_deep": plan.use_deep,
-        "scores": _finite(experiment.to_json()["arms"]),
+        "scores": finite(experiment.to_json()["arms"]),
     }
     about = {
         "title": f"replay of {case.name}",
-        "software": f"probescout {version('probescout')}",
+        "software": software(),
         "settings_json": json.dumps(settings, allow_nan=False),
     }
     return xr.DataTree.from_dict(
@@ -98,15 +89,9 @@ def _overview(experiment: Experiment) -> xr.Dataset:
 
 
 def _frame(experiment: Experiment) -> dict[str, Any]:
-    """Return the coordinates of the pixels: metres where the pixel size is known, else fractions of the frame."""
+    """Return the coordinates of the pixels."""
     height, width = experiment.case.truth.shape
-    size = experiment.overview.pixel_size_m
-    scales = (1.0 / height, 1.0 / width) if size is None else (size, size)
-    attrs = {"units": "1" if size is None else "m"}
-    return {
-        dim: ((dim,), (np.arange(n) + 0.5) * scale, attrs)
-        for dim, n, scale in zip(("y", "x"), (height, width), scales, strict=True)
-    }
+    return frame_coordinates(height, width, experiment.overview.pixel_size_m)
 
 
 def _steps(experiment: Experiment) -> xr.Dataset:

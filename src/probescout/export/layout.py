@@ -1,0 +1,44 @@
+"""What every result tree of ours has in common: coordinates of pixels, and the program that made it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+
+def software() -> str:
+    """Return the name and version of this program."""
+    return f"probescout {version('probescout')}"
+
+
+def frame_coordinates(height: int, width: int, pixel_size_m: float | None) -> dict[str, Any]:
+    """Return coordinates y (height,) and x (width,) of pixel centres.
+
+    They are metres where the pixel size is known, else fractions of the frame.
+    """
+    scales = (1.0 / height, 1.0 / width) if pixel_size_m is None else (pixel_size_m, pixel_size_m)
+    attrs = {"units": "1" if pixel_size_m is None else "m"}
+    return {
+        dim: ((dim,), (np.arange(n) + 0.5) * scale, attrs)
+        for dim, n, scale in zip(("y", "x"), (height, width), scales, strict=True)
+    }
+
+
+def finite(value: Any) -> Any:
+    """Return the value with null for what JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: finite(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def texts(dim: str, values: Sequence[str], long_name: str) -> tuple[str, Any, dict[str, str], dict[str, Any]]:
+    """Return a variable (dim,) of texts as a Dataset takes it."""
+    array = np.array(values, dtype=object)
+    # An empty array of objects would be written as numbers.
+    return dim, array, {"long_name": long_name}, {"dtype": str}
