@@ -10,6 +10,7 @@ from probescout.cli.campaign import campaign
 from probescout.cli.convert import convert
 from probescout.cli.demo import demo
 from probescout.cli.doctor import doctor
+from probescout.cli.export import export
 from probescout.cli.inspect import inspect
 from probescout.cli.json_output import OptionalJsonPath
 from probescout.cli.plugins import plugins
@@ -45,6 +46,7 @@ app.add_typer(campaign, name="campaign")
 app.command("convert")(convert)
 app.command("demo")(demo)
 app.command("doctor")(doctor)
+app.command("export")(export)
 app.command("inspect")(inspect)
 app.command("plugins")(plugins)
 app.command("replay")(replay)

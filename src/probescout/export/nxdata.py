@@ -80,8 +80,8 @@ def _data(group: h5py.Group, dataset: xr.Dataset, signal: str) -> None:
     dims = [str(d) for d in dataset[signal].dims]
     group.attrs["signal"] = signal
     group.attrs["axes"] = dims
-    for name, variable in dataset.variables.items():
-        _field(group, str(name), variable)
+    for each, variable in dataset.variables.items():
+        _field(group, str(each), variable)
     for axis, n in dataset.sizes.items():
         if axis not in dataset.variables:
             group[str(axis)] = np.arange(n)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from probescout.core.errors import MissingExtra, Reason
+from probescout.core.errors import InvalidInput, MissingExtra, Reason
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,5 +43,15 @@ def missing(package: str, format_name: str) -> MissingExtra:
     return MissingExtra(
         Reason.MISSING_EXTRA,
         f"the format '{format_name}' needs {package}, which is not installed; run: {INSTALL}",
+        field="format",
+    )
+
+
+def nothing_to_write(format_name: str) -> InvalidInput:
+    """Return the error for a campaign that a format has no place for."""
+    return InvalidInput(
+        Reason.FIELD_MISSING,
+        f"the campaign has neither an overview image nor a measurement, and '{format_name}' holds nothing else; "
+        "choose --format netcdf",
         field="format",
     )

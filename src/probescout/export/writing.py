@@ -8,16 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probescout.core.errors import AlreadyExists, InvalidInput, Reason
+from probescout.export.bluesky import Bluesky
 from probescout.export.csv import Csv
+from probescout.export.hyperspy import HyperSpy
 from probescout.export.netcdf import NetCdf
 from probescout.export.nxdata import NxData
 from probescout.export.port import Exporter, missing
+from probescout.export.sidpy import Sidpy
 from probescout.export.zarr import Zarr
 
 if TYPE_CHECKING:
     import xarray as xr
 
-EXPORTERS: dict[str, Exporter] = {e.name: e for e in (NetCdf(), Zarr(), NxData(), Csv())}
+_ALL: tuple[Exporter, ...] = (NetCdf(), Zarr(), NxData(), Csv(), Sidpy(), HyperSpy(), Bluesky())
+EXPORTERS = {e.name: e for e in _ALL}
+"""Every format, by its name."""
 
 
 def exporter(name: str) -> Exporter:
