@@ -40,7 +40,7 @@ class Bluesky:
 def documents(tree: xr.DataTree) -> Iterator[Document]:
     """Yield the documents of the campaign in order; numbers that JSON cannot hold are null."""
     about = tree.attrs
-    last = json.loads(tree["events/line"].values[-1])
+    last = json.loads(tree["events"].to_dataset()["line"].values[-1])
     run = _id(about["experiment_id"], last["hash"])
     attributes = {str(k): v for k, v in about.items() if k not in ("config_json", "created_time")}
     yield (

@@ -74,7 +74,7 @@ def _signal(
         "attributes": {"_lazy": False, "ragged": False},
         "tmp_parameters": {},
         "learning_results": {},
-        "package_info": {"package": "probescout", "package_version": str(about["software"]).split()[-1]},
+        "package_info": {"package": "", "package_version": ""},
         "models": {},
     }
 

@@ -63,16 +63,16 @@ def _about(entry: h5py.Group, tree: xr.DataTree) -> None:
     told = tree.attrs
     entry["title"] = told["title"]
     entry["experiment_identifier"] = told["experiment_id"]
-    for name, nx_class, key in (
+    for name, nx_class, attribute in (
         ("sample", "NXsample", "sample"),
         ("instrument", "NXinstrument", "instrument"),
         ("user", "NXuser", "operator"),
     ):
-        if told[key]:
-            _group(entry, name, nx_class)["name"] = told[key]
+        if told[attribute]:
+            _group(entry, name, nx_class)["name"] = told[attribute]
     rest = _group(entry, "campaign", "NXcollection")
-    for name, value in told.items():
-        rest[str(name)] = value
+    for key, value in told.items():
+        rest[str(key)] = value
 
 
 def _data(group: h5py.Group, dataset: xr.Dataset, signal: str) -> None:
