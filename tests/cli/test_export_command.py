@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,8 +12,14 @@ from typing import Any
 
 import pytest
 from probescout_client.wire.v1 import probescout_pb2 as pb
+from typer.testing import CliRunner
 
+from probescout.cli.main import app
+from probescout.core.errors import InvalidInput, NotFound
+from probescout.core.events import Created, encode
+from probescout.core.specs import CampaignSpec, PluginSpec
 from probescout.export import read
+from probescout.store.journal import Journal
 
 
 def export(*arguments: object) -> tuple[int, dict[str, Any], str]:
@@ -54,31 +61,57 @@ def test_beside_a_live_server(measured: Any, tmp_path: Path) -> None:
     assert measured.stop() == 0
 
 
-def test_what_cannot_be_done_is_told(measured: Any, tmp_path: Path) -> None:
-    assert measured.stop() == 0
-    data = measured.data
-    home = data / "campaigns" / "gold"
-    before = {p: p.read_bytes() for p in data.rglob("*") if p.is_file()}
-    out = tmp_path / "x.csv"
-    for arguments, code, message in (
-        ((data, "--format", "csv", "--out", out), 2, "choose with --campaign: gold, spare"),
-        ((data, "--campaign", "lost", "--format", "csv", "--out", out), 1, "it has: gold, spare"),
-        ((home, "--format", "xls", "--out", out), 2, "choose one of netcdf"),
-        ((home, "--format", "csv", "--out", data / "x.csv"), 2, "which is only read"),
-        ((home, "--format", "csv", "--out", out, "--strict"), 2, "does not say: instrument, operator, licence"),
-        ((tmp_path / "none", "--format", "csv", "--out", out), 1, "no journal"),
-    ):
-        found = export(*arguments)
-        assert found[0] == code and message in found[2], (arguments, found)
-    assert not out.exists()
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    """A data directory with two campaigns in which nothing happened, and no server."""
+    data = tmp_path / "data"
+    for name in ("gold", "spare"):
+        with Journal.open(data / "campaigns" / name) as journal:
+            spec = CampaignSpec(PluginSpec("band_sum"), sample=name)
+            journal.append([encode(Created(name, spec, 1.0))], time=1.0, principal="me")
+    return data
+
+
+@pytest.mark.parametrize(
+    "arguments, error, message",
+    [
+        (("data", "--format", "csv", "--out", "x.csv"), InvalidInput, "choose with --campaign: gold, spare"),
+        (("data", "--campaign", "lost", "--format", "csv", "--out", "x.csv"), NotFound, "it has: gold, spare"),
+        (("data/campaigns/gold", "--format", "xls", "--out", "x.csv"), InvalidInput, "choose one of netcdf"),
+        (("data/campaigns/gold", "--format", "csv", "--out", "data/x.csv"), InvalidInput, "which is only read"),
+        (
+            ("data/campaigns/gold", "--format", "csv", "--out", "x.csv", "--strict"),
+            InvalidInput,
+            "does not say: instrument, operator, licence",
+        ),
+        (("none", "--format", "csv", "--out", "x.csv"), NotFound, "no journal"),
+    ],
+)
+def test_what_cannot_be_done_is_told(
+    two: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], error: type[Exception], message: str
+) -> None:
+    monkeypatch.chdir(two.parent)
+    before = {p: p.read_bytes() for p in two.rglob("*") if p.is_file()}
+    with pytest.raises(error, match=message):
+        CliRunner().invoke(app, ["export", *arguments], catch_exceptions=False)
+    assert not Path("x.csv").exists()
     assert {p: p.read_bytes() for p in before} == before
+    new = {p for p in two.rglob("*") if p.is_file()} - set(before)
+    assert all(p.name.endswith(("events.db-shm", "events.db-wal")) for p in new)
+
+
+def test_the_only_campaign_needs_no_name(two: Path, tmp_path: Path) -> None:
+    shutil.rmtree(two / "campaigns" / "spare")
+    done = CliRunner().invoke(
+        app, ["export", str(two), "--format", "csv", "--out", str(tmp_path / "x.csv")], catch_exceptions=False
+    )
+    assert done.exit_code == 0 and f"wrote    {tmp_path / 'x.schema.json'}" in done.stdout
 
 
 def test_damage_is_told_and_the_rest_is_written(measured: Any, tmp_path: Path) -> None:
     measured.kill()
     home = measured.data / "campaigns" / "gold"
-    [blob, *_] = [p for p in (home / "blobs").rglob("*") if p.is_file()] or [None]
-    assert blob is not None
+    blob = next(p for p in (home / "blobs").rglob("*") if p.is_file())
     blob.write_bytes(b"damaged")
     out = tmp_path / "gold.nc"
     code, told, text = export(home, "--format", "netcdf", "--out", out)

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from probescout.core.events import FrameAdded
     from probescout.core.ports import Head
     from probescout.core.state import Campaign
 
@@ -34,44 +33,18 @@ def salvage(directory: Path) -> Salvaged:
     Raises:
         NotFound: CAMPAIGN_NOT_FOUND when there is no journal.
     """
-    from probescout.core.campaign import apply, create
     from probescout.core.errors import HistoryMismatch
-    from probescout.core.events import Created, FrameAdded, decode
     from probescout.core.ports import Head
-    from probescout.store.journal import Journal
+    from probescout.export.history import folded
 
     state: Campaign | None = None
     head = Head()
     try:
-        for record in Journal.salvage(directory):
-            event = decode(record)
-            if isinstance(event, Created):
-                state = create(event)
-            elif state is not None:
-                state = apply(state, event)[0]
-                if isinstance(event, FrameAdded):
-                    state = _with_positions(state, event, directory)
-            head = Head(record.seq, record.hash)
+        for record, _, reached in folded(directory):
+            state, head = reached, Head(record.seq, record.hash)
     except HistoryMismatch as error:
         return Salvaged(state, head, error.message)
     return Salvaged(state, head)
-
-
-def _with_positions(state: Campaign, event: FrameAdded, directory: Path) -> Campaign:
-    """Return the state with the candidates of given patches, which lie in a blob, in place."""
-    from probescout.core.candidates import CandidateSet
-    from probescout.core.errors import ProbescoutError
-    from probescout.runtime.ledger import load_array
-    from probescout.store.blobs import MAX_BLOB_BYTES, Blobs
-
-    if event.positions is None:
-        return state
-    blobs = Blobs(directory, max_blob_bytes=MAX_BLOB_BYTES, max_uploads=0)
-    try:
-        return replace(state, candidates=CandidateSet.of_positions(load_array(blobs, event.positions)))
-    except ProbescoutError:
-        # A lost or damaged blob is among the problems that `verify` names; what is told here needs no positions.
-        return state
 
 
 def campaign_json(directory: Path) -> dict[str, Any]:
@@ -95,6 +68,24 @@ def campaign_json(directory: Path) -> dict[str, Any]:
         "event_hash": found.head.hash,
     }
     return report if found.state is None else {**report, **_state_json(found.state)}
+
+
+def campaign_row(directory: Path) -> dict[str, Any]:
+    """Return what is known of a campaign, were it only that its journal is gone."""
+    from probescout.core.errors import NotFound
+
+    try:
+        return campaign_json(directory)
+    except NotFound as error:
+        return {
+            "id": directory.name,
+            "path": str(directory),
+            "status": "unreadable",
+            "is_sound": False,
+            "problems": [error.message],
+            "n_events": 0,
+            "event_hash": "",
+        }
 
 
 def _state_json(state: Campaign) -> dict[str, Any]:

@@ -66,9 +66,9 @@ def is_campaign(place: Path) -> bool:
 
 
 def _data_directory(place: Path) -> tuple[dict[str, Any], list[str]]:
-    from probescout.cli.campaign_files import campaign_line, damage_lines
+    from probescout.cli.campaign_files import campaign_line, campaign_row, damage_lines
 
-    rows = [_row(directory) for directory in sorted((place / "campaigns").iterdir()) if directory.is_dir()]
+    rows = [campaign_row(directory) for directory in sorted((place / "campaigns").iterdir()) if directory.is_dir()]
     lines = [f"{place}: {len(rows)} campaign{'s' if len(rows) != 1 else ''}"]
     for row in rows:
         lines += [campaign_line(row), *damage_lines(row)]
@@ -76,29 +76,10 @@ def _data_directory(place: Path) -> tuple[dict[str, Any], list[str]]:
 
 
 def _campaign(place: Path) -> tuple[dict[str, Any], list[str]]:
-    from probescout.cli.campaign_files import campaign_lines
+    from probescout.cli.campaign_files import campaign_lines, campaign_row
 
-    row = _row(place)
+    row = campaign_row(place)
     return {"kind": "campaign", "path": str(place), "campaigns": [row]}, list(campaign_lines(row))
-
-
-def _row(directory: Path) -> dict[str, Any]:
-    """Return what is known of a campaign, were it only that its journal is gone."""
-    from probescout.cli.campaign_files import campaign_json
-    from probescout.core.errors import NotFound
-
-    try:
-        return campaign_json(directory)
-    except NotFound as error:
-        return {
-            "id": directory.name,
-            "path": str(directory),
-            "status": "unreadable",
-            "is_sound": False,
-            "problems": [error.message],
-            "n_events": 0,
-            "event_hash": "",
-        }
 
 
 def _recording(place: Path) -> tuple[dict[str, Any], list[str]]:

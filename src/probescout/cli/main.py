@@ -7,6 +7,7 @@ import sys
 import typer
 
 from probescout.cli.campaign import campaign
+from probescout.cli.catalogue import catalogue
 from probescout.cli.convert import convert
 from probescout.cli.demo import demo
 from probescout.cli.doctor import doctor
@@ -43,6 +44,7 @@ def main() -> None:
 
 
 app.add_typer(campaign, name="campaign")
+app.command("catalogue")(catalogue)
 app.command("convert")(convert)
 app.command("demo")(demo)
 app.command("doctor")(doctor)

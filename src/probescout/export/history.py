@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from probescout.core.campaign import apply, create
 from probescout.core.candidates import CandidateSet
 from probescout.core.errors import HistoryMismatch, ProbescoutError, Reason
-from probescout.core.events import Created, FrameAdded, Observed, decode
+from probescout.core.events import Created, Event, FrameAdded, Observed, decode
 from probescout.core.observations import Observation, SignalRecord
 from probescout.core.ports import Record
 from probescout.core.spectra import Spectrum
@@ -61,37 +62,57 @@ class History:
             return None
 
 
-def read_history(directory: Path) -> History:
-    """Read the campaign in a directory, up to the first bad event.
+def folded(directory: Path) -> Iterator[tuple[Record, Event, Campaign | None]]:
+    """Yield the events of a journal up to the first bad one, and the state that each leads to; changes nothing.
 
     Raises:
         NotFound: CAMPAIGN_NOT_FOUND when there is no journal.
-        HistoryMismatch: JOURNAL_CORRUPT when not even the first event can be read, or one that this program does not
-            know.
+        HistoryMismatch: JOURNAL_CORRUPT at an event that this program does not know.
     """
-    problems = verify(directory).problems
-    blobs = Blobs(directory, max_blob_bytes=MAX_BLOB_BYTES, max_uploads=0)
+    blobs = blobs_of(directory)
     state: Campaign | None = None
-    lines: list[str] = []
-    signals: dict[str, bytes] = {}
     for record in Journal.salvage(directory):
         event = decode(record)
         if isinstance(event, Created):
             state = create(event)
         elif state is not None:
             state = apply(state, event)[0]
-        if isinstance(event, FrameAdded) and state is not None:
-            state = _with_positions(state, event, blobs)
-        if isinstance(event, Observed) and record.data is not None:
-            signals[event.observation.id] = record.data
-        lines.append(_line(record))
+            if isinstance(event, FrameAdded):
+                state = _with_positions(state, event, blobs)
+        yield record, event, state
+
+
+def blobs_of(directory: Path) -> Blobs:
+    """Return the blobs of a campaign, for reading."""
+    return Blobs(directory, max_blob_bytes=MAX_BLOB_BYTES, max_uploads=0)
+
+
+def read_history(directory: Path) -> History:
+    """Read the campaign in a directory, up to the first bad event.
+
+    Raises:
+        NotFound: CAMPAIGN_NOT_FOUND when there is no journal.
+        HistoryMismatch: JOURNAL_CORRUPT when not even the first event can be read.
+    """
+    problems = list(verify(directory).problems)
+    state: Campaign | None = None
+    lines: list[str] = []
+    signals: dict[str, bytes] = {}
+    try:
+        for record, event, reached in folded(directory):
+            state = reached
+            if isinstance(event, Observed) and record.data is not None:
+                signals[event.observation.id] = record.data
+            lines.append(_line(record))
+    except HistoryMismatch as error:
+        problems.append(error.message)
     if state is None:
         raise HistoryMismatch(
             Reason.JOURNAL_CORRUPT,
             f"{directory} holds no campaign: its first event is missing or damaged; `probescout inspect` tells more",
             field="path",
         )
-    return History(state, tuple(lines), blobs, problems, signals)
+    return History(state, tuple(lines), blobs_of(directory), tuple(problems), signals)
 
 
 def _with_positions(state: Campaign, event: FrameAdded, blobs: Blobs) -> Campaign:
@@ -101,7 +122,7 @@ def _with_positions(state: Campaign, event: FrameAdded, blobs: Blobs) -> Campaig
     try:
         positions = event.positions.spectrum(blobs.get(event.positions.blob)).values
     except ProbescoutError:
-        # A lost or damaged blob is among the problems; nothing that is exported needs positions.
+        # `verify` names a lost or damaged blob; what is told of the rest needs no positions.
         return state
     return replace(state, candidates=CandidateSet.of_positions(np.asarray(positions)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,7 +58,8 @@ def write(tree: xr.DataTree, path: Path, format_name: str, *, force: bool = Fals
             # What lies beside the file comes first: once the file is there, everything is.
             for part, place in reversed(list(zip(made, places, strict=True))):
                 if place.is_dir():
-                    shutil.rmtree(place)
+                    # A folder is not replaced in one step; the old one goes with the scratch folder.
+                    place.replace(part.with_name(f"{part.name}.old"))
                 part.replace(place)
     except OSError as error:
         raise InvalidInput(
