@@ -114,8 +114,11 @@ def test_damage_is_told_and_the_rest_is_written(measured: Any, tmp_path: Path) -
     blob = next(p for p in (home / "blobs").rglob("*") if p.is_file())
     blob.write_bytes(b"damaged")
     out = tmp_path / "gold.nc"
-    code, told, text = export(home, "--format", "netcdf", "--out", out)
-    assert code == 1 and "PROBLEM" in text and told["problems"], text
-    assert read(out)["steps"].sizes["step"] == 2
-    code, _, text = export(home, "--format", "netcdf", "--out", tmp_path / "again.nc", "--strict")
-    assert code == 2
+    command = ["export", str(home), "--format", "netcdf", "--out"]
+    done = CliRunner().invoke(app, [*command, str(out)], catch_exceptions=False)
+    assert done.exit_code == 1 and "PROBLEM" in done.stdout
+    tree = read(out)
+    assert tree["steps"].sizes["step"] == 2 and tree.attrs["problems"]
+    with pytest.raises(InvalidInput, match="Set instrument by UpdateCampaign"):
+        CliRunner().invoke(app, [*command, str(tmp_path / "again.nc"), "--strict"], catch_exceptions=False)
+    assert not (tmp_path / "again.nc").exists()

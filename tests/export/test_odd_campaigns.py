@@ -10,9 +10,9 @@ import xarray as xr
 
 from probescout.core.events import Created, Event, FrameAdded, FrameRevised, Observed, Scored, encode
 from probescout.core.geometry import Affine
-from probescout.core.observations import Observation, SignalRecord
+from probescout.core.observations import FurtherScore, Observation, SignalRecord
 from probescout.core.ports import NewEvent
-from probescout.core.specs import CampaignSpec, PluginSpec
+from probescout.core.specs import CampaignSpec, Objective, PluginSpec
 from probescout.core.spectra import Axis, Spectrum, ValueKind
 from probescout.core.theory import JobState, Quantity
 from probescout.core.theory_events import EvidenceSet, TheoryEnded, TheoryLeased, TheoryQueued
@@ -110,3 +110,13 @@ def test_places_are_those_in_the_overview_whatever_the_drift(tmp_path: Path) -> 
     ]
     steps = journal_of(tmp_path, CREATED, FRAME, *told)["steps"].to_dataset()
     assert steps["y"].values == pytest.approx([0.5, 0.5])
+
+
+def test_further_objectives_have_targets_of_their_own(tmp_path: Path) -> None:
+    spec = CampaignSpec(PluginSpec("band_sum"), objectives=(Objective(PluginSpec("center_of_mass")),))
+    told = [observed("a", line([1.0, 2.0])), observed("b", line([3.0, 4.0]), ordinal=1)]
+    scored = Scored("a", 3.0, 1.0, "nA", further=(FurtherScore(0.5, 0.04, "V"),))
+    steps = journal_of(tmp_path, Created("two", spec, 1.0), FRAME, *told, scored)["steps"].to_dataset()
+    assert np.array_equal(steps["target_2"], [0.5, np.nan], equal_nan=True)
+    assert np.array_equal(steps["target_2_std"], [0.2, np.nan], equal_nan=True)
+    assert steps["target_2"].attrs["units"] == "V" and "center_of_mass" in steps["target_2"].attrs["long_name"]

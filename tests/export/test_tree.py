@@ -12,6 +12,8 @@ import pytest
 
 from probescout.core.errors import InvalidInput, NotFound, Reason
 from probescout.export import campaign_tree
+from probescout.export.about import root_attributes
+from probescout.export.history import read_history
 from probescout.store.journal import Journal
 
 
@@ -89,3 +91,10 @@ def test_what_is_missing_is_named(bare: Path) -> None:
 def test_no_journal_is_told(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         campaign_tree(tmp_path)
+
+
+def test_strict_refuses_damage(measured: Path) -> None:
+    state = read_history(measured).state
+    with pytest.raises(InvalidInput, match="is damaged: a blob is lost. Restore"):
+        root_attributes(state, ("a blob is lost",), licence="", strict=True)
+    assert root_attributes(state, ("a blob is lost",), licence="", strict=False)["problems"] == "a blob is lost"

@@ -60,6 +60,8 @@ def test_nexus_plots_by_its_default_chain(tree: xr.DataTree, tmp_path: Path) -> 
         assert np.array_equal(data["target"], tree["steps/target"], equal_nan=True)
         assert data["target"].attrs["units"] == "counts" and list(data["step"]) == list(range(7))
         assert list(data.attrs["y_indices"]) == [0]
+        # A default plot shows what is in the unit of the target, and no dose beside it.
+        assert sorted(data.attrs["auxiliary_signals"]) == ["mean_at_ask", "std_at_ask", "target_std"]
         spectra, overview = entry["spectra"], entry["overview"]
         assert list(spectra.attrs["axes"]) == ["step", "channel"]
         assert np.array_equal(spectra["spectrum"], tree["steps/spectrum"], equal_nan=True)

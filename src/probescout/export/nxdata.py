@@ -85,8 +85,9 @@ def _data(group: h5py.Group, dataset: xr.Dataset, signal: str) -> None:
     for axis, n in dataset.sizes.items():
         if axis not in dataset.variables:
             group[str(axis)] = np.arange(n)
-    others = [str(name) for name, v in dataset.data_vars.items() if v.dims == tuple(dims) and name != signal]
-    numbers = [name for name in others if dataset[name].dtype.kind in "biuf"]
+    unit = dataset[signal].attrs.get("units")
+    alike = [v for v in dataset.data_vars.values() if v.dims == tuple(dims) and v.attrs.get("units") == unit]
+    numbers = [str(v.name) for v in alike if v.name != signal and v.dtype.kind in "iuf"]
     if numbers:
         group.attrs["auxiliary_signals"] = numbers
     for key, coordinate in dataset.coords.items():

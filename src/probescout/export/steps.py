@@ -50,6 +50,14 @@ def _numbers(state: Campaign, told: Sequence[Observation]) -> dict[str, Any]:
         "dwell": ([o.dwell_s for o in told], "s", "time at the point; 0: not told"),
         "dose": ([o.dose for o in told], state.spec.dose_unit, "dose at the point; 0: not told"),
     }
+    for i, objective in enumerate(state.spec.objectives):
+        scores = [o.further[i] if i < len(o.further) else None for o in told]
+        units = next((score.unit for score in scores if score and score.unit), "")
+        text = f"scalarized measurement by {objective.scalarizer.name}, further objective {i + 1}"
+        name = f"target_{i + 2}"
+        columns[name] = ([score.value if score else nan for score in scores], units, text)
+        stds = [_std(score.variance) if score else nan for score in scores]
+        columns[f"{name}_std"] = (stds, units, f"standard deviation of the noise of {name}")
     return {
         name: (STEP, np.array(values, dtype=np.float64), {"units": units, "long_name": text})
         for name, (values, units, text) in columns.items()
