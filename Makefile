@@ -28,7 +28,7 @@ PROTOC = $(abspath $(PROTO_VENV))/bin/python -m grpc_tools.protoc -I $(WIRE)=../
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-prefect demo demo-campaign test test-prefect check proto proto-check docs bench-latency bench-quality bench-peers bench-tables bench-theory bench-theory-load demo-theory client-wheel client-sweep clean
+.PHONY: help install install-prefect demo demo-campaign test test-prefect check proto proto-check docs bench-latency bench-quality bench-peers bench-tables bench-theory bench-theory-load bench-theory-workers demo-theory client-wheel client-sweep clean
 
 help: ## list the chores
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name what; do \
@@ -120,6 +120,9 @@ bench-theory: $(INSTALLED) ## campaigns with right and wrong theory against thos
 # ROUNDS=4 BLOCKS=5 choose: servers, and blocks of 20 Steps an arm on each. Nothing else should run; about 8 minutes.
 bench-theory-load: $(INSTALLED) ## time Steps beside hanging, crashing and flooding theory executors, as JSON
 	@$(BIN)/python -m benchmarks.theory_load --rounds $(or $(ROUNDS),4) --blocks $(or $(BLOCKS),5)
+
+bench-theory-workers: $(INSTALLED) ## time equal theory jobs with one worker and with four, as JSON
+	@$(BIN)/python -m benchmarks.theory_workers --jobs $(or $(JOBS),40)
 
 demo-theory: $(INSTALLED) ## probe simulated graphene while xTB simulates what is seen, in under 5 minutes
 	@$(BIN)/python -m benchmarks.theory_demo

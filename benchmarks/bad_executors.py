@@ -120,7 +120,8 @@ class BadExecutor:
         """Hand in numbers that are right, so that the model listens, of a job that takes no time."""
         self._submit(rng)
         for job in self._acquire(16, 0.0):
-            energy = float(json.loads(job.structure_json)["energy"])
+            # The planner asks too, and its jobs come as patches: of those nobody here knows the right number.
+            energy = float(json.loads(job.structure_json)["energy"]) if job.structure_json else float(rng.normal())
             results = [pb.Quantity(name="energy", value=energy, std=0.1, unit="eV", is_converged=True)]
             self._finish(job, state=pb.THEORY_JOB_STATE_SUCCEEDED, results=results)
             self._count("results", N_RESULTS)

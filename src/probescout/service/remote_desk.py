@@ -151,5 +151,5 @@ def _error_of(fault: grpc.aio.AioRpcError, method: str) -> ProbescoutError:
     """Return the error that the server raised, as it is known on this side; Unavailable for what it cannot name."""
     told = error_of(fault, method)
     kind = next((kind for kind, code in STATUS.items() if code is fault.code()), Unavailable)
-    known = told.reason in Reason.__members__
+    known = told.reason in {reason.value for reason in Reason}
     return kind(Reason(told.reason) if known else Reason.WORKER_UNAVAILABLE, told.message, field=told.field)
