@@ -191,3 +191,37 @@ def test_results_that_cannot_be_written_lose_nothing(
     assert refused.value.field == "outputs.directory" and len(places(planner, file, 0)) == 5
     (file.directory / "runs").unlink()
     assert [r.n_new for r in conduct(file, place).regions] == [0, 5]
+
+
+def test_a_reading_that_is_refused_is_told_as_failed_and_many_end_the_region(
+    file: CampaignFile, place: Place, instruments: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = replace(file, campaign=replace(file.campaign, operator="refused"))
+    left, good = instruments["left"], instruments["left"].measure
+
+    def measure(y: float, x: float) -> Any:
+        made = good(y, x)
+        n = left.calls.count("measure")
+        return replace(made, y=float("nan"), dose=float("nan")) if n == 2 or n > 3 else made
+
+    monkeypatch.setattr(left, "measure", measure)
+    monkeypatch.setattr("probescout.campaigns.measuring.MOST_REFUSED", 2)
+    first, second = conduct(file, place).regions
+    assert [row["status"] for row in first.rows] == ["complete", "failed", "complete", "failed", "failed"]
+    assert first.state == results.FAILED and "refused" in first.message and left.is_parked
+    assert second.state == results.COMPLETE
+
+
+def test_an_instrument_that_does_not_park_ends_the_file_with_its_results(
+    file: CampaignFile, place: Place, instruments: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = replace(file, campaign=replace(file.campaign, operator="unparked"))
+
+    def jam() -> None:
+        raise OSError("the valve is stuck")
+
+    monkeypatch.setattr(instruments["left"], "park", jam)
+    report = conduct(file, place)
+    [left] = report.regions
+    assert (left.state, left.n_measured) == (results.UNPARKED, 5) and "the valve is stuck" in left.message
+    assert exit_code(report) == 1 and instruments["right"].calls == []

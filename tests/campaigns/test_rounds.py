@@ -43,8 +43,12 @@ class Shelf:
         for key in keys[:n_over]:
             for region in file.regions:
                 self._status[campaign_id(file, region, key)] = pb.CAMPAIGN_STATUS_STOPPED
-        first, _ = file.regions
-        self._status[campaign_id(file, first, keys[n_over])] = pb.CAMPAIGN_STATUS_ABORTED
+        first, second = file.regions
+        self._status[campaign_id(file, first, keys[n_over])] = pb.CAMPAIGN_STATUS_PAUSED
+        if n_over:
+            # After an abort no other region is begun, and that time is over all the same.
+            self._status[campaign_id(file, first, keys[n_over - 1])] = pb.CAMPAIGN_STATUS_ABORTED
+            del self._status[campaign_id(file, second, keys[n_over - 1])]
         self.n_calls = 0
 
     def get(self, campaign: str) -> Any:

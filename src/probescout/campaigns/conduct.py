@@ -90,7 +90,7 @@ def conduct(
             write_outputs(report, found)
             if on_region is not None:
                 on_region(found)
-            if found.state == results.ABORTED:
+            if found.state in (results.ABORTED, results.UNPARKED):
                 break
         return report
 
@@ -113,17 +113,34 @@ def _region(planner: ps.Planner, file: CampaignFile, region: Region, key: str, t
     except measuring.InstrumentFault as fault:
         _log.exception("region %s", region.name)
         state, message = results.FAILED, str(fault)
-    finally:
+    except BaseException:
         if instrument is not None:
-            measuring.park(instrument, f"region {region.name} is left")
+            _parked(instrument, region)
+        raise
+    fault_of_parking = _parked(instrument, region) if instrument is not None else ""
+    if fault_of_parking:
+        state, message = results.UNPARKED, f"{message}; NOT PARKED: {fault_of_parking}".lstrip("; ")
     if run is None:
         return results.Region(region.name, f"campaigns/{campaign_id(file, region, key)}", state, message)
     try:
         found = measuring.read_back(run, region, state, message, n_before)
     finally:
         run.close()
-    tally.leave(region, found.n_measured, is_over=state != results.FAILED)
+    tally.leave(region, found.n_measured, is_over=state not in (results.FAILED, results.UNPARKED))
     return found
+
+
+def _parked(instrument: Microscope, region: Region) -> str:
+    """Park an instrument; return what went wrong, empty for nothing: the results must come home all the same."""
+    from probescout.campaigns import measuring
+
+    try:
+        with measuring.at_instrument("parking it"):
+            measuring.park(instrument, f"region {region.name} is left")
+    except measuring.InstrumentFault as fault:
+        _log.exception("region %s: the instrument is not parked", region.name)
+        return str(fault)
+    return ""
 
 
 class Tally:
@@ -235,6 +252,8 @@ def leaving_on_sigterm() -> Iterator[None]:
     """
 
     def leave(number: int, frame: FrameType | None) -> None:
+        # Once is enough: a second signal must not keep the instrument from being parked.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise Terminated
 
     assert threading.current_thread() is threading.main_thread()
@@ -247,4 +266,4 @@ def leaving_on_sigterm() -> Iterator[None]:
 
 def exit_code(report: results.Report) -> int:
     """Return 0 for a report without trouble, 6 when a person aborted, 1 when the instrument failed."""
-    return {results.ABORTED: 6, results.FAILED: 1}.get(report.state, 0)
+    return {results.ABORTED: 6, results.FAILED: 1, results.UNPARKED: 1}.get(report.state, 0)

@@ -80,8 +80,9 @@ def campaign(spec: str, server: str = "", token_file: str = "", run_key: str = "
                 on_region=reporter.region,
             )
             reporter.finish(report)
-    if report.state == results.FAILED:
-        raise InstrumentFailed("; ".join(r.message for r in report.regions if r.state == results.FAILED))
+    troubles = (results.FAILED, results.UNPARKED)
+    if report.state in troubles:
+        raise InstrumentFailed("; ".join(r.message for r in report.regions if r.state in troubles))
     n_new = sum(region.n_new for region in report.regions)
     message = f"{report.state}: {n_new} points measured by this run"
     # An abort is a person's word: a failed state would be tried again.

@@ -17,12 +17,14 @@ from probescout_client.wire.v1 import probescout_pb2 as pb
 from probescout.campaigns import results
 from probescout.campaigns.rounds import campaign_id
 from probescout.campaigns.spec import CampaignFile, Region
-from probescout.core.ports import Microscope
+from probescout.core.ports import Measurement, Microscope
 from probescout.replay.wire_session import signal_of
 
 MAPS = ("mean", "std")
 OFFLINE_AFTER_S = 10.0
 """A measurement that cannot be told for so long waits in the outbox, and the patience for the planner begins."""
+MOST_REFUSED = 3
+"""Readings in a row that the planner may refuse: then something is wrong with the instrument, and the sample pays."""
 _log = logging.getLogger(__name__)
 OnPoint = Callable[[int, float, float], None]
 """Called after every point: points measured in this region, seconds that this one took at instrument and planner."""
@@ -117,7 +119,7 @@ def measure(run: ps.Run, file: CampaignFile, instrument: Microscope, on_point: O
         ProbescoutError: Of the client; Unavailable when the planner was gone for longer than the file's patience.
     """
     n_done = int(run.status().n_observations)
-    why = ""
+    why, n_refused = "", 0
     asked = time.monotonic()
     try:
         while (point := run.ask()) is not None:
@@ -128,11 +130,9 @@ def measure(run: ps.Run, file: CampaignFile, instrument: Microscope, on_point: O
             with at_instrument(f"the point ({point.y:.4f}, {point.x:.4f})"):
                 measurement = instrument.measure(point.y, point.x)
             measured = time.monotonic()
-            details: dict[str, Any] = {"measured_at": (measurement.y, measurement.x), "dwell_s": measurement.dwell_s}
-            if measurement.error:
-                run.fail(point, measurement.error, dose=measurement.dose, **details)
-            else:
-                run.tell(point, **signal_of(measurement), dose=measurement.dose, **details)
+            n_refused = 0 if tell(run, point, measurement) else n_refused + 1
+            if n_refused == MOST_REFUSED:
+                raise InstrumentFault(f"{n_refused} readings in a row were refused; the last point tells why")
             n_done += 1
             told = time.monotonic()
             on_point(n_done, measured - began, told - measured + began - asked)
@@ -140,6 +140,35 @@ def measure(run: ps.Run, file: CampaignFile, instrument: Microscope, on_point: O
     finally:
         run.release_all("the loop was left")
     return _ended(run, why)
+
+
+def tell(run: ps.Run, point: ps.Point, measurement: Measurement) -> bool:
+    """Send what an instrument returned; return False when the planner refuses it: the point is then told as failed.
+
+    The data that were refused stay in the outbox, set aside: the sample has paid for them.
+
+    Raises:
+        InstrumentFault: It returned neither data nor an error.
+        ProbescoutError: Of the client, other than a refusal.
+    """
+    cost: dict[str, Any] = {
+        "dwell_s": measurement.dwell_s if math.isfinite(measurement.dwell_s) else 0.0,
+        "dose": measurement.dose if math.isfinite(measurement.dose) else 0.0,
+    }
+    where = (measurement.y, measurement.x)
+    if measurement.error:
+        run.fail(point, measurement.error, measured_at=where, **cost)
+        return True
+    with at_instrument(f"reading the point ({point.y:.4f}, {point.x:.4f})"):
+        signal = signal_of(measurement)
+    try:
+        run.tell(point, **signal, measured_at=where, **cost)
+    except ps.InvalidInput as error:
+        _log.error("%s: the reading at %s is refused: %s", run.name, point.name, error)
+        # Without its place, which may be what is wrong.
+        run.fail(point, f"the planner refused the reading: {error}", **cost)
+        return False
+    return True
 
 
 def advised(advice: list[ps.StopAdvice], file: CampaignFile) -> str:

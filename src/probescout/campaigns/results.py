@@ -15,6 +15,8 @@ STOPPED = "stopped"
 """A person ended it in order."""
 ABORTED = "aborted"
 """A person ended it at once."""
+UNPARKED = "not parked"
+"""The instrument would not be parked: somebody must look at it before anything else is measured. Not over."""
 FAILED = "failed"
 """The instrument failed; running the file again takes it up."""
 
@@ -63,7 +65,7 @@ class Report:
     def state(self) -> str:
         """The worst of the regions' states."""
         states = [region.state for region in self.regions]
-        return next((state for state in (ABORTED, FAILED, STOPPED) if state in states), COMPLETE)
+        return next((state for state in (ABORTED, UNPARKED, FAILED, STOPPED) if state in states), COMPLETE)
 
     @property
     def ranking(self) -> list[Region]:

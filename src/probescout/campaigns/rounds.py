@@ -52,15 +52,19 @@ def checked_key(key: str) -> str:
 def open_key(planner: ps.Planner, file: CampaignFile, run_key: str) -> str:
     """Return the key of the first time that is not over: what was begun is taken up before anything new begins.
 
-    Times are numbered "run_key", "run_key.2", "run_key.3" ...; one is over when all its regions have ended. They are
-    measured in this order, so that a search by doubling and halving finds the first open one.
+    Times are numbered "run_key", "run_key.2", "run_key.3" ...; one is over when all its regions have ended, or one was
+    aborted, after which no other is begun. They are measured in this order, so that a search by doubling and halving
+    finds the first open one.
 
     Raises:
         ProbescoutError: Of the client, as the server answers.
     """
+    from probescout_client.session import ENDED
+    from probescout_client.wire.v1 import probescout_pb2 as pb
 
     def is_over(n: int) -> bool:
-        return all(_has_ended(planner, campaign_id(file, region, _nth(run_key, n))) for region in file.regions)
+        found = [_status(planner, campaign_id(file, region, _nth(run_key, n))) for region in file.regions]
+        return pb.CAMPAIGN_STATUS_ABORTED in found or all(status in ENDED for status in found)
 
     high = 1
     while is_over(high):
@@ -76,11 +80,10 @@ def _nth(run_key: str, n: int) -> str:
     return run_key if n == 1 else f"{run_key or 'run'}.{n}"
 
 
-def _has_ended(planner: ps.Planner, campaign: str) -> bool:
+def _status(planner: ps.Planner, campaign: str) -> int | None:
     import probescout_client as ps
-    from probescout_client.session import ENDED
 
     try:
-        return planner.get(campaign).status in ENDED
+        return int(planner.get(campaign).status)
     except ps.NotFound:
-        return False
+        return None
