@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import numpy as np
 import pytest
 from probescout_client.wire.v1 import probescout_pb2 as pb
 
-from probescout.cli.campaign_files import campaign_json
 from probescout.core.events import Created, encode
 from probescout.core.specs import CampaignSpec, PluginSpec
 from probescout.store.journal import Journal
@@ -47,8 +47,12 @@ def measure(server: Any, wire: Any) -> None:
             told.ClearField("axes")
         told.measured_time = 1.7e9 + i
         server.call("Tell", pb.TellRequest(request_id=wire.new_id(), campaign=campaign, observation=told))
-    while campaign_json(server.data / campaign)["n_scored"] < N_STEPS - 1:
-        pass  # each look takes long enough
+    ask = pb.WatchEventsRequest(campaign=campaign)
+    # Past the timeout the stream raises.
+    stream = server.planner.WatchEvents(ask, metadata=server.metadata, timeout=60)
+    scored = (json.loads(e.payload_json)["observation"] for e in stream if e.kind == "Scored")
+    assert len(list(islice(scored, N_STEPS - 1))) == N_STEPS - 1
+    stream.cancel()
 
 
 @pytest.fixture(scope="session")

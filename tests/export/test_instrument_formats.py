@@ -45,6 +45,23 @@ def test_sidpy_reads_overview_and_spectra(tree: xr.DataTree, tmp_path: Path, sid
     assert np.array_equal(np.asarray(spectra), tree["steps/spectrum"], equal_nan=True) and spectra.units == "counts"
     assert np.array_equal(spectra.channel.values, np.arange(10.0)) and spectra.channel.units == "eV"
     assert np.array_equal(coordinates[:, 1], tree["steps/y"]) and spectra.metadata["sample"] == "gold"
+    assert list(spectra.metadata["is_good"]) == [1, 1, 1, 1, 0, 1, 1]
+
+
+@pytest.mark.parametrize("dim", ["units", "shape"])
+def test_sidpy_takes_dimensions_named_like_its_attributes(
+    tree: xr.DataTree, tmp_path: Path, sidpy_quiet: Any, dim: str
+) -> None:
+    import h5py
+    from pyNSID.io.hdf_utils import get_all_main, read_h5py_dataset
+
+    named = tree.copy()
+    named["steps"] = xr.DataTree(tree["steps"].to_dataset().rename(channel=dim))
+    [path] = write(named, tmp_path / "x.hf5", "sidpy")
+    with h5py.File(path) as file:
+        found = {d.title.split("/")[-1]: d for d in map(read_h5py_dataset, get_all_main(file))}
+        assert np.array_equal(getattr(found["spectrum"], f"signal_{dim}").values, np.arange(10.0))
+    assert found["spectrum"].units == "counts"
 
 
 def test_hyperspy_reads_spectra_and_overview(tree: xr.DataTree, tmp_path: Path) -> None:

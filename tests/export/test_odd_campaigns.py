@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from probescout.core.events import Created, Event, FrameAdded, FrameRevised, Observed, Scored, encode
+from probescout.core.events import Created, Event, FrameAdded, FrameRevised, Observed, Retracted, Scored, encode
 from probescout.core.geometry import Affine
 from probescout.core.observations import FurtherScore, Observation, SignalRecord
 from probescout.core.ports import NewEvent
@@ -70,8 +74,76 @@ def test_simulations_with_units(tmp_path: Path) -> None:
 def test_different_shapes_are_left_out_and_said_so(tmp_path: Path) -> None:
     told = [observed(f"o{i}", line([1.0] * (3 + i)), ordinal=i) for i in range(2)]
     steps = journal_of(tmp_path, CREATED, FRAME, *told)["steps"].to_dataset()
-    assert "spectrum" not in steps and steps.sizes == {"step": 2}
-    assert "(3,), (4,)" in steps.attrs["comment"]
+    assert np.array_equal(steps["spectrum"], [[1.0] * 3, [np.nan] * 3], equal_nan=True)
+    assert "1 of 2 raw signals are left out" in steps.attrs["comment"]
+    assert "shape ((3,), (4,)): step 1" in steps.attrs["comment"]
+
+
+@pytest.mark.parametrize(
+    "odd, why",
+    [
+        ({"unit": "pA"}, "unit (nA, pA)"),
+        ({"kind": ValueKind.COUNTS}, "kind (continuous, counts)"),
+        ({"dims": ("time",), "axes": ()}, "dimensions (('bias',), ('time',))"),
+        ({"axes": (Axis("bias", np.array([0.0, 1.0, 5.0]), "bias", "V"),)}, "axis"),
+        ({"axes": (Axis("bias", np.array([0.0, 1.0, 4.0]), "bias", "mV"),)}, "axis"),
+    ],
+)
+def test_only_signals_that_agree_are_stacked(tmp_path: Path, odd: dict[str, Any], why: str) -> None:
+    usual = line([1.0, 2.0, 3.0])
+    told = [observed(f"o{i}", s, ordinal=i) for i, s in enumerate((replace(usual, **odd), usual, usual))]
+    steps = journal_of(tmp_path, CREATED, FRAME, *told)["steps"].to_dataset()
+    # The earliest is the odd one; most signals are like the others.
+    assert np.array_equal(steps["spectrum"], [[np.nan] * 3, [1, 2, 3], [1, 2, 3]], equal_nan=True)
+    assert steps["spectrum"].attrs["units"] == "nA" and steps["bias"].attrs["units"] == "V"
+    assert list(steps["bias"].values) == [0.0, 1.0, 4.0]
+    assert steps.attrs["comment"].startswith("1 of 3 raw signals are left out")
+    assert steps.attrs["comment"].endswith(f" in {why}: step 0")
+
+
+def test_withdrawn_measurements_are_not_good_in_any_format(tmp_path: Path) -> None:
+    told = [observed(f"o{i}", line([1.0, 2.0]), ordinal=i) for i in range(4)]
+    scored = [Scored(f"o{i}", 3.0, 1.0, "nA") for i in range(3)]
+    tree = journal_of(tmp_path / "home", CREATED, FRAME, *told, *scored, Retracted("o1", "the tip changed"))
+    good = tree["steps/is_good"]
+    assert good.dtype == np.uint8 and list(good.values) == [1, 0, 1, 0] and good.attrs["long_name"]
+    path, beside = write(tree, tmp_path / "x.csv", "csv")
+    assert {"name": "is_good", "type": "integer"}.items() <= json.loads(beside.read_text())["fields"][-6].items()
+    with path.open(newline="") as file:
+        assert [row["is_good"] for row in csv.DictReader(file)] == ["1", "0", "1", "0"]
+    rsciio = pytest.importorskip("rsciio.hspy")
+    [signal] = rsciio.file_reader(str(write(tree, tmp_path / "x.hspy", "hyperspy")[0]))
+    assert list(signal["original_metadata"]["steps"]["is_good"]) == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("name", sorted(set(EXPORTERS) - {"sidpy"}))
+def test_dimensions_of_signals_never_clash(tmp_path: Path, name: str) -> None:
+    dims = ("dose", "spectrum", "dI/dV", "dI_per_dV", "is_good", ".", "target", "signal_target", "status\0", "dwell")
+    axes = tuple(Axis(d, np.array([2.0]), d, "V") for d in dims)
+    values = np.ones((1,) * len(dims))
+    told = observed("a", Spectrum(values, dims, axes, "counts", ValueKind.COUNTS))
+    tree = journal_of(tmp_path / "home", CREATED, FRAME, told)
+    spectrum = tree["steps/spectrum"]
+    assert spectrum.dims == (
+        "step", "signal_dose", "signal_spectrum", "dI_per_dV", "dI_per_dV_2", "signal_is_good", "signal_.",
+        "signal_target", "signal_target_2", "status\ufffd", "signal_dwell",
+    )  # fmt: skip
+    assert all(list(spectrum[d].values) == [2.0] for d in spectrum.dims[1:])
+    assert all(p.exists() for p in write(tree, tmp_path / "out", name))
+
+
+@pytest.mark.parametrize("name", sorted(set(EXPORTERS) - {"sidpy"}))
+def test_nul_in_texts_is_replaced(tmp_path: Path, name: str) -> None:
+    spec = CampaignSpec(PluginSpec("band_sum"), title="a\0b", sample="\0", operator="me\0", instrument="STEM\0")
+    told = observed("o\0", replace(line([1.0, 2.0]), unit="n\0A"))
+    queued = TheoryQueued("j", PluginSpec("xtb\0"), "0", 60.0, 1, 3.0, candidate=0)
+    tree = journal_of(tmp_path / "home", Created("nul", spec, 1.0), FRAME, told, queued)
+    assert (tree.attrs["title"], tree.attrs["sample"]) == ("a\ufffdb", "\ufffd")
+    assert list(tree["steps/observation"].values) == ["o\ufffd"] and list(tree["theory/engine"].values) == ["xtb\ufffd"]
+    assert tree["steps/spectrum"].attrs["units"] == "n\ufffdA"
+    [path, *_] = write(tree, tmp_path / "out", name)
+    if name in ("netcdf", "zarr"):
+        xr.testing.assert_identical(read(path), tree)
 
 
 def test_masks_and_uneven_axes_are_kept(tmp_path: Path) -> None:

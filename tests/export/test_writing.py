@@ -126,6 +126,18 @@ def test_a_write_that_fails_leaves_what_was_there(
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_what_a_library_cannot_hold_is_told_with_the_other_formats(
+    tree: xr.DataTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Any, tree: xr.DataTree, path: Path) -> None:
+        raise ValueError("embedded NULLs")
+
+    monkeypatch.setattr(type(EXPORTERS["netcdf"]), "write", fail)
+    with pytest.raises(InvalidInput, match="'netcdf' cannot hold this campaign .embedded NULLs.; choose another: zarr"):
+        write(tree, tmp_path / "x.nc", "netcdf")
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_unknown_format_names_those_there_are(tree: xr.DataTree, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="netcdf, zarr"):
         write(tree, tmp_path / "x", "xls")

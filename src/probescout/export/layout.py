@@ -37,8 +37,13 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def without_nul(text: str) -> str:
+    """Return the text with U+FFFD for NUL, which ends a text in HDF5."""
+    return text.replace("\0", "\ufffd")
+
+
 def texts(dim: str, values: Sequence[str], long_name: str) -> tuple[str, Any, dict[str, str], dict[str, Any]]:
     """Return a variable (dim,) of texts as a Dataset takes it."""
-    array = np.array(values, dtype=object)
+    array = np.array([without_nul(v) for v in values], dtype=object)
     # An empty array of objects would be written as numbers.
     return dim, array, {"long_name": long_name}, {"dtype": str}

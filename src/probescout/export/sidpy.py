@@ -64,7 +64,8 @@ def _cloud(tree: xr.DataTree) -> Any:
     # sidpy keeps (x, y) of a cloud, its own order.
     coordinates = np.stack([steps["x"].values, steps["y"].values], axis=1)
     dataset.point_cloud = {"coordinates": coordinates, "spacial_units": "fraction of the overview", "quantity": "place"}
-    dataset.metadata |= {"target": steps["target"].values, "target_units": str(steps["target"].attrs["units"])}
+    dataset.metadata |= {name: steps[name].values for name in ("target", "is_good")}
+    dataset.metadata["target_units"] = str(steps["target"].attrs["units"])
     return dataset
 
 
@@ -87,4 +88,6 @@ def _dimension(dataset: Any, index: int, group: xr.Dataset, dim: str, kind: str)
     values = np.arange(group.sizes[dim]) if known is None else known.values
     attrs = {} if known is None else known.attrs
     quantity, units = str(attrs.get("long_name", dim)), str(attrs.get("units", "")) or "generic"
-    dataset.set_dimension(index, sidpy.Dimension(values, dim, quantity=quantity, units=units, dimension_type=kind))
+    # sidpy makes an attribute of the dimension, which must not hide one of its own.
+    name = f"signal_{dim}" if hasattr(sidpy.Dataset, dim) else dim
+    dataset.set_dimension(index, sidpy.Dimension(values, name, quantity=quantity, units=units, dimension_type=kind))

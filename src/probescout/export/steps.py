@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Collection, Sequence
+from itertools import count
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -12,12 +14,16 @@ from probescout.core.observations import Observation
 from probescout.core.spectra import Spectrum
 from probescout.core.state import Campaign
 from probescout.export.history import History
-from probescout.export.layout import texts
+from probescout.export.layout import texts, without_nul
 
 if TYPE_CHECKING:
     import xarray as xr
 
 STEP = "step"
+SIGNAL = "spectrum"
+MASK = "spectrum_is_valid"
+MOST_NAMED = 10
+"""Most steps, and most reasons, that a comment lists."""
 UNSOLICITED = "unsolicited"
 """Origin of a measurement that no suggestion asked for."""
 
@@ -28,9 +34,10 @@ def steps(history: History) -> xr.Dataset:
 
     state = history.state
     told = sorted(state.observations.values(), key=lambda o: o.ordinal)
-    signals, axes, attrs = _signals(history, told)
-    variables = {**_numbers(state, told), **_labels(state, told), **signals}
-    return xr.Dataset(variables, {**_coordinates(state, told), **axes}, attrs)
+    columns = {**_numbers(state, told), **_labels(state, told)}
+    places = _coordinates(state, told)
+    signals, axes, attrs = _signals(history, told, {*columns, *places})
+    return xr.Dataset({**columns, **signals}, {**places, **axes}, attrs)
 
 
 def _numbers(state: Campaign, told: Sequence[Observation]) -> dict[str, Any]:
@@ -72,6 +79,11 @@ def _labels(state: Campaign, told: Sequence[Observation]) -> dict[str, Any]:
     asked = [state.suggestions.get(o.suggestion) for o in told]
     origins = [s.source.value if s else UNSOLICITED for s in asked]
     return {
+        "is_good": (
+            STEP,
+            np.array([o.is_taught for o in told], dtype=np.uint8),
+            {"long_name": "1: scored and in use; 0: withdrawn, outside the frame, failed or not scored"},
+        ),
         "origin": texts(STEP, origins, "what chose the point"),
         "status": texts(STEP, [o.status.value for o in told], "how the measurement went"),
         "score_state": texts(STEP, [o.score_state.value for o in told], "what became of the target"),
@@ -101,32 +113,79 @@ def _coordinates(state: Campaign, told: Sequence[Observation]) -> dict[str, Any]
     }
 
 
-def _signals(history: History, told: Sequence[Observation]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Return spectrum (step, ...) with its mask, its axes, and why there is none where shapes differ."""
+def _signals(
+    history: History, told: Sequence[Observation], taken: Collection[str]
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return spectrum (step, ...) with its mask, its axes, and which signals are left out and why."""
     found = [history.signal(o) for o in told]
-    there = [s for s in found if s is not None]
-    if not there:
+    if all(s is None for s in found):
         return {}, {}, {"comment": "no raw signals came"}
+    alike, attrs = _alike(found)
+    there = [s for s in alike if s is not None]
     first = there[0]
-    if any(s.values.shape != first.values.shape or s.dims != first.dims for s in there):
-        shapes = sorted({str(tuple(s.values.shape)) for s in there})
-        return {}, {}, {"comment": f"the raw signals have different shapes, {', '.join(shapes)}, and are left out"}
-    dims = [_dim(d) for d in first.dims]
+    dims = _dims(first.dims, {*taken, STEP, SIGNAL, MASK})
     kind = {"value_kind": first.kind.value, "long_name": "raw signal"}
-    signals: dict[str, Any] = {"spectrum": ((STEP, *dims), _stacked(found, first), {"units": first.unit, **kind})}
+    signals: dict[str, Any] = {SIGNAL: ((STEP, *dims), _stacked(alike, first), {"units": first.unit, **kind})}
     if any(s.mask is not None for s in there):
-        masks = [_mask(s, first) for s in found]
-        signals["spectrum_is_valid"] = ((STEP, *dims), np.stack(masks), {"long_name": "true where it was measured"})
+        masks = [_mask(s, first) for s in alike]
+        signals[MASK] = ((STEP, *dims), np.stack(masks), {"long_name": "true where it was measured"})
+    names = dict(zip(first.dims, dims, strict=True))
     axes = {
-        _dim(a.dim): (_dim(a.dim), np.asarray(a.values), {"units": a.unit, "long_name": a.quantity or a.dim})
+        names[a.dim]: (names[a.dim], np.asarray(a.values), {"units": a.unit, "long_name": a.quantity or a.dim})
         for a in first.axes
     }
-    return signals, axes, {}
+    return signals, axes, attrs
 
 
-def _dim(name: str) -> str:
-    """Return a name for a dimension of the signal that no coordinate of the steps has."""
-    return f"signal_{name}" if name in (STEP, "y", "x", "time") else name
+def _dims(names: Sequence[str], taken: Collection[str]) -> list[str]:
+    """Return names for the dimensions of a signal that nothing else in the group has and every format can write."""
+    made: list[str] = []
+    for name in names:
+        plain = without_nul(name).replace("/", "_per_")
+        # A path of HDF5 cannot name "", "." or "..".
+        base = f"signal_{plain}" if plain in taken or not plain.strip(".") else plain
+        free = (base if n == 1 else f"{base}_{n}" for n in count(1))
+        made.append(next(n for n in free if n not in taken and n not in made))
+    return made
+
+
+class _Make(NamedTuple):
+    """What signals must have in common to be one array."""
+
+    shape: tuple[int, ...]
+    dimensions: tuple[str, ...]
+    unit: str
+    kind: str
+    axes: tuple[tuple[str, bytes], ...]
+    """Unit and values of each axis."""
+
+    @classmethod
+    def of(cls, s: Spectrum) -> _Make:
+        axes = [s.axis(d) for d in s.dims]
+        # Adding 0 makes 0 of -0, which has other bytes.
+        values = tuple((a.unit, (np.asarray(a.values, dtype=np.float64) + 0.0).tobytes()) for a in axes)
+        return cls(tuple(s.values.shape), s.dims, s.unit, s.kind.value, values)
+
+    def differs(self, other: _Make) -> str:
+        """Return the first thing in which two differ, with both values where they are short."""
+        name = next(n for n in self._fields if getattr(self, n) != getattr(other, n))
+        if name == "axes":
+            return "axis"
+        return f"{name} ({', '.join(sorted(str(getattr(m, name)) or 'none' for m in (self, other)))})"
+
+
+def _alike(found: Sequence[Spectrum | None]) -> tuple[list[Spectrum | None], dict[str, Any]]:
+    """Return the signals that are like most, the earliest in a tie, None for others, and a comment on those."""
+    makes = [None if s is None else _Make.of(s) for s in found]
+    [(most, _)] = Counter(m for m in makes if m is not None).most_common(1)
+    out = {i: most.differs(m) for i, m in enumerate(makes) if m is not None and m != most}
+    if not out:
+        return list(found), {}
+    at = ", ".join(map(str, list(out)[:MOST_NAMED])) + (", ..." if len(out) > MOST_NAMED else "")
+    why = "; ".join(sorted(set(out.values()))[:MOST_NAMED])
+    n = sum(m is not None for m in makes)
+    comment = f"{len(out)} of {n} raw signals are left out, as they differ from the others in {why}: step {at}"
+    return [None if i in out else s for i, s in enumerate(found)], {"comment": comment}
 
 
 def _stacked(found: Sequence[Spectrum | None], first: Spectrum) -> np.ndarray[Any, Any]:

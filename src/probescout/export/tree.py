@@ -18,7 +18,7 @@ from probescout.core.state import Campaign
 from probescout.core.units import metres_per
 from probescout.export.about import root_attributes, sha256
 from probescout.export.history import History, read_history
-from probescout.export.layout import frame_coordinates, texts
+from probescout.export.layout import frame_coordinates, texts, without_nul
 from probescout.export.steps import steps
 
 if TYPE_CHECKING:
@@ -43,16 +43,18 @@ def campaign_tree(directory: Path, *, licence: str = "", strict: bool = False) -
     history = read_history(directory)
     state = history.state
     attributes = root_attributes(state, history.problems, licence=licence, strict=strict)
-    return xr.DataTree.from_dict(
-        {
-            "/": xr.Dataset(attrs=attributes),
-            "/overview": _overview(history),
-            "/steps": steps(history),
-            "/theory": _theory(state),
-            "/events": _events(history.lines),
-            "/model": _model(state),
-        }
-    )
+    groups = {
+        "/": xr.Dataset(attrs=attributes),
+        "/overview": _overview(history),
+        "/steps": steps(history),
+        "/theory": _theory(state),
+        "/events": _events(history.lines),
+        "/model": _model(state),
+    }
+    for group in groups.values():
+        for attrs in (group.attrs, *(v.attrs for v in group.variables.values())):
+            attrs.update({k: without_nul(v) for k, v in attrs.items() if isinstance(v, str)})
+    return xr.DataTree.from_dict(groups)
 
 
 def _overview(history: History) -> xr.Dataset:
@@ -103,7 +105,7 @@ def _theory(state: Campaign) -> xr.Dataset:
 
 def _free_name(name: str, taken: dict[str, Any]) -> str:
     """Return a name of a variable for a quantity; the same quantity in another unit gets a number."""
-    base = name.replace("/", "_per_")
+    base = without_nul(name).replace("/", "_per_")
     names = (base if n == 1 else f"{base}_{n}" for n in range(1, len(taken) + 2))
     return next(n for n in names if n not in taken and n != "job" and f"{n}_std" not in taken)
 

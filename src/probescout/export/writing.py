@@ -41,7 +41,8 @@ def write(tree: xr.DataTree, path: Path, format_name: str, *, force: bool = Fals
     """Write a campaign; return what was written, the path itself first.
 
     Raises:
-        InvalidInput: FIELD_INVALID for an unknown format, FILE_UNREADABLE when the place cannot be written.
+        InvalidInput: FIELD_INVALID for an unknown format, or one that cannot hold this campaign; FILE_UNREADABLE when
+            the place cannot be written.
         AlreadyExists: FILE_UNREADABLE when something is there that must not be replaced.
         MissingExtra: MISSING_EXTRA with the install line.
     """
@@ -50,7 +51,7 @@ def write(tree: xr.DataTree, path: Path, format_name: str, *, force: bool = Fals
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
-            chosen.write(tree, Path(scratch) / path.name)
+            _write(chosen, tree, Path(scratch) / path.name)
             made = sorted(Path(scratch).iterdir(), key=lambda p: (p.name != path.name, p.name))
             places = [path.with_name(p.name) for p in made]
             for place in places:
@@ -66,6 +67,18 @@ def write(tree: xr.DataTree, path: Path, format_name: str, *, force: bool = Fals
             Reason.FILE_UNREADABLE, f"{path} cannot be written ({error}); choose another --out", field="out"
         ) from error
     return places
+
+
+def _write(chosen: Exporter, tree: xr.DataTree, path: Path) -> None:
+    try:
+        chosen.write(tree, path)
+    except ValueError as error:
+        others = ", ".join(name for name in EXPORTERS if name != chosen.name)
+        raise InvalidInput(
+            Reason.FIELD_INVALID,
+            f"the format '{chosen.name}' cannot hold this campaign ({error}); choose another: {others}",
+            field="format",
+        ) from error
 
 
 def _refuse_existing(path: Path, force: bool) -> None:
