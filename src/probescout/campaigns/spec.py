@@ -37,7 +37,7 @@ class Instrument:
     kind: str
     """Entry point of the group `probescout.instruments`, for example "twin" or "recorded"."""
     name: str = ""
-    """Which one it is; only one campaign at a time holds an instrument. Empty: its kind."""
+    """Which one it is; one scheduled run at a time holds an instrument. Empty: its kind."""
     params: Mapping[str, Any] = field(default_factory=dict)
     park_after_s: float = 0.0
     """Seconds without the planner after which it is parked; 0: never for silence."""
