@@ -373,3 +373,18 @@ def test_killed_with_four_jobs_at_work_every_job_ends_once(tmp_path: Path) -> No
     ended = collections.Counter(e.job for e in events if isinstance(e, TheoryEnded))
     assert ended == {f"j{i}": 1 for i in range(4)}
     assert {e.state for e in events if isinstance(e, TheoryEnded)} == {JobState.SUCCEEDED}
+
+
+def test_a_desk_that_closes_does_not_say_that_a_job_is_unknown() -> None:
+    """A worker drops the result of a job that nobody knows; this one it must offer again after the restart."""
+
+    async def work(broker: TheoryBroker, ledger: Ledger, clock: Clock) -> None:
+        await broker.submit("c", asked(ledger, "a"), "me")
+        [order] = await broker.acquire("w", [MISBEHAVING], 1, 30.0)
+        broker.close()
+        with pytest.raises(Unavailable):
+            await broker.finish(order.name, order.token, GOOD)
+        with pytest.raises(Unavailable):
+            await broker.progress(order.name, order.token, 0.5, "half")
+
+    run(work)

@@ -87,6 +87,10 @@ class TheoryAsker:
         if not wishes:
             self._in_vain = (int(reply["n_observed"]), *seen[1:])
         for wish in wishes:
+            now = self._driver.state
+            if not room_for_jobs(now) or any(j.queued.candidate == int(wish["candidate"]) for j in now.jobs.values()):
+                # Somebody paused the campaign, or asked for the same patch, while the model was thinking.
+                continue
             wanted = Wanted(candidate=int(wish["candidate"]), reason=wish["reason"], is_automatic=True)
             try:
                 await self._driver.submit_job(wanted, Caller(SYSTEM))

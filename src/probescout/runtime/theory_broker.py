@@ -19,7 +19,7 @@ import numpy as np
 
 from probescout.core import jobs
 from probescout.core.clock import Clock
-from probescout.core.errors import HistoryMismatch, InvalidInput, NotFound, ProbescoutError, Reason
+from probescout.core.errors import HistoryMismatch, InvalidInput, NotFound, ProbescoutError, Reason, Unavailable
 from probescout.core.state import Campaign
 from probescout.core.theory import Failure, JobOrder, JobResult, JobState, Standing, TheoryPatch
 from probescout.core.theory_events import Job, TheoryLeased, TheoryQueued
@@ -133,6 +133,9 @@ class TheoryBroker:
         return jobs.find(mine.state, job)
 
     def _campaign(self, name: str) -> JobWatch:
+        if self._is_closed:
+            # Not "there is no such job": a worker would drop its result, whose lease outlives the restart.
+            raise Unavailable(Reason.SERVER_DRAINING, "the service is shutting down; call again when it is back")
         if name not in self._campaigns:
             raise NotFound(
                 Reason.CAMPAIGN_NOT_FOUND, f"no campaign '{name[:80]}' with theory is open here", field="campaign"
