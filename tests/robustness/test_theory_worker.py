@@ -168,3 +168,15 @@ def test_a_worker_without_the_right_token_ends_and_says_why(stage: Stage, start:
     unknown = start("unknown", "--engines", "wating")
     assert unknown.wait(timeout=60) == 2
     assert "did you mean 'waiting'" in (tmp_path / "unknown.log").read_text()
+
+
+def test_an_engine_that_fails_when_asked_keeps_no_other_from_running(
+    stage: Stage, start: Start, tmp_path: Path, wire: Any
+) -> None:
+    broken = ENGINE.replace("class Waiting", "class Broken").replace('"waiting"', '"broken"')
+    wire.install_engine(
+        tmp_path / "engines", "broken", "Broken", broken.replace('return "1"', 'raise OSError("no disk")')
+    )
+    worker = start("all", "--engines", "")
+    ready = told(worker)
+    assert "waiting" in ready["engines"] and "broken" not in ready["engines"]

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from probescout.core import own_jobs
+from probescout.core.errors import AlreadyExists, Overloaded
 from probescout.core.events import Control, FrameAdded, Leased, decode
 from probescout.core.observations import SignalRecord
 from probescout.core.specs import Budget, PluginSpec
@@ -16,7 +18,7 @@ from probescout.core.spectra import ValueKind
 from probescout.core.theory import Failure, JobResult, JobState, Quantity
 from probescout.core.theory_spec import TheorySpec
 from probescout.runtime.asking import Ask
-from probescout.runtime.theory_asking import room_for_jobs
+from probescout.runtime.theorizing import Wanted
 from probescout.surrogates.prior.worth import MOST_UNHEARD, N_CALIBRATING
 
 SIZE = 16
@@ -35,10 +37,18 @@ def _springs(install: Any) -> None:
     install("springs", Springs)
 
 
-async def begun(planner: Any, lab: Any, *, is_automatic: bool = True, max_running: int = 2, **more: Any) -> Any:
+async def begun(
+    planner: Any,
+    lab: Any,
+    *,
+    is_automatic: bool = True,
+    max_running: int = 2,
+    window_m: float = 8 * PIXEL_M,
+    **more: Any,
+) -> Any:
     """Return a campaign whose pixels have a size, three points measured."""
     theory = TheorySpec(
-        PluginSpec("springs"), "energy", window_m=8 * PIXEL_M, max_running=max_running, is_automatic=is_automatic
+        PluginSpec("springs"), "energy", window_m=window_m, max_running=max_running, is_automatic=is_automatic
     )
     driver = (await planner.create("c", lab.spec(theory=theory, **more), lab.new_request())).driver
     y, x = np.mgrid[0:SIZE, 0:SIZE] / SIZE
@@ -152,7 +162,7 @@ def test_it_asks_nothing_when_it_may_not(lab: Any, inline: Any) -> None:
     async def work(planner: Any) -> None:
         driver = await begun(planner, lab, is_automatic=False)
         await settled(planner, lab)
-        assert not driver.state.jobs and room_for_jobs(driver.state) == 0
+        assert not driver.state.jobs and own_jobs.room(driver.state) == 0
 
     inline(work)
 
@@ -162,9 +172,9 @@ def test_nothing_is_asked_while_paused_nor_beyond_the_core_hours(lab: Any, inlin
         driver = await begun(planner, lab, budget=Budget(core_hours=1e-4), max_running=1)
         await run_job(planner, number(driver))
         await settled(planner, lab)
-        assert len(driver.state.jobs) == 1 and room_for_jobs(driver.state) == 0
+        assert len(driver.state.jobs) == 1 and own_jobs.room(driver.state) == 0
         await driver.control(Control.PAUSE, "lunch", lab.ME)
-        assert room_for_jobs(driver.state) == 0
+        assert own_jobs.room(driver.state) == 0
 
     inline(work)
 
@@ -176,8 +186,66 @@ def test_no_job_is_begun_that_would_end_after_the_last_probe(lab: Any, inline: A
         await run_job(planner, slow)
         # Probes take no time here, so that those that are left are over long before the next job.
         await settled(planner, lab)
-        assert room_for_jobs(driver.state) == 0
+        assert own_jobs.room(driver.state) == 0
         unbound = dataclasses.replace(driver.state, spec=dataclasses.replace(driver.state.spec, budget=Budget()))
-        assert room_for_jobs(unbound) == 1 - len(driver.state.open_jobs)
+        assert own_jobs.room(unbound) == 1 - len(driver.state.open_jobs)
+
+    inline(work)
+
+
+def test_a_patch_that_somebody_asked_for_meanwhile_is_not_asked_for_again(lab: Any, inline: Any) -> None:
+    async def work(planner: Any) -> None:
+        driver = await begun(planner, lab, max_running=2)
+        await until(driver, lambda state: len(automatic(state)) == 2)
+        mine = automatic(driver.state)[0]
+        await driver.cancel_job(automatic(driver.state)[1].id, "room for another", lab.ME)
+        await until(driver, lambda state: len(automatic(state)) == 3)
+        with pytest.raises(Overloaded, match="no room"):
+            await driver.submit_job(Wanted(candidate=0, is_automatic=True), lab.ME)
+        await driver.cancel_job(mine.id, "room", lab.ME)
+        with pytest.raises(AlreadyExists, match=f"job '{mine.id}' .* simulates that patch already"):
+            await driver.submit_job(Wanted(candidate=mine.queued.candidate, is_automatic=True), lab.ME)
+
+    inline(work)
+
+
+def test_a_window_that_cannot_be_cut_condemns_no_place_and_a_better_one_is_asked_for(lab: Any, inline: Any) -> None:
+    async def work(planner: Any) -> None:
+        driver = await begun(planner, lab, window_m=2 * PIXEL_M)
+        await settled(planner, lab)
+        assert not driver.state.jobs
+        theory = dataclasses.replace(driver.state.spec.theory, window_m=8 * PIXEL_M)
+        await driver.update(
+            dataclasses.replace(driver.state.spec, theory=theory), ("theory",), driver.state.spec.etag, "", lab.ME
+        )
+        await until(driver, lambda state: len(automatic(state)) == 2)
+
+    inline(work)
+
+
+def test_results_that_the_model_has_not_learnt_may_change_its_mind(
+    lab: Any, inline: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(planner: Any) -> None:
+        driver = await begun(planner, lab, max_running=1)
+        await until(driver, lambda state: len(automatic(state)) == 1)
+        modeller, is_waiting, may_learn = driver.modeller, asyncio.Event(), asyncio.Event()
+        ask = modeller.ask
+
+        async def nothing(**more: Any) -> Any:
+            return {**(await ask("wish", **more)), "wishes": []}
+
+        async def learning() -> None:
+            is_waiting.set()
+            await may_learn.wait()
+            monkeypatch.setattr(modeller, "ask", ask)
+
+        monkeypatch.setattr(modeller, "ask", lambda op, **more: nothing(**more) if op == "wish" else ask(op, **more))
+        monkeypatch.setattr(modeller, "_informing", asyncio.create_task(may_learn.wait()))
+        monkeypatch.setattr(modeller, "informed", learning)
+        await driver.cancel_job(automatic(driver.state)[0].id, "another", lab.ME)
+        await is_waiting.wait()
+        may_learn.set()
+        await until(driver, lambda state: len(automatic(state)) == 2)
 
     inline(work)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from probescout.core.errors import ProbescoutError, Reason
-from probescout.core.events import Created, Updated
+from probescout.core.events import Created, ModelSwapped, Updated
 from probescout.core.ports import Receipt
 from probescout.core.specs import Budget, CampaignSpec, PluginSpec
 from probescout.core.theory import Failure, JobOrder, JobResult, JobState, Quantity
@@ -61,6 +61,12 @@ def run(lab: Any) -> Callable[[Work], None]:
 async def taken(broker: TheoryBroker, lease_s: float = 30.0) -> JobOrder:
     [order] = await broker.acquire("w", ["xtb"], 1, lease_s)
     return order
+
+
+async def settled() -> None:
+    """Let everything happen that needs no time."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 async def ended(ledger: Ledger) -> Any:
@@ -158,5 +164,57 @@ def test_a_result_that_is_not_awaited_writes_nothing(run: Any, how: str) -> None
             await broker.finish(order.name, "another" if how == "stale" else order.token, GOOD)
         assert caught.value.reason is Reason.LEASE_STALE
         assert n_puts == 0
+
+    run(work)
+
+
+def test_what_has_nothing_to_do_with_jobs_wakes_no_worker_that_waits(run: Any) -> None:
+    async def work(broker: TheoryBroker, ledger: Ledger, clock: Any) -> None:
+        order = await taken(broker)
+        queued = dataclasses.replace(ledger.state.jobs["j1"].queued, job="j2", digest="another")
+        await broker.submit("c", queued, "me")
+        n_asked = 0
+
+        async def take() -> tuple[JobOrder, ...]:
+            nonlocal n_asked
+            n_asked += 1
+            return () if ledger.state.open_jobs.get("j1") else (order,)
+
+        waiting = asyncio.create_task(broker.first(take, 60.0))
+        await settled()
+        n_before = n_asked
+        for version in (1, 2, 3):
+            await ledger.commit([Change(ModelSwapped(version))], principal="me")
+            await settled()
+        assert n_asked == n_before and not waiting.done()
+        await broker.finish(order.name, order.token, GOOD)
+        assert await waiting == (order,), "the end of a job makes room for the next"
+
+    run(work)
+
+
+def test_a_lease_whose_worker_is_gone_before_it_is_journalled_runs_out(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(broker: TheoryBroker, ledger: Ledger, clock: Any) -> None:
+        commit = ledger.commit
+        is_committing, may_commit = asyncio.Event(), asyncio.Event()
+
+        async def slow(*args: Any, **more: Any) -> Any:
+            is_committing.set()
+            await may_commit.wait()
+            return await commit(*args, **more)
+
+        monkeypatch.setattr(ledger, "commit", slow)
+        gone = asyncio.create_task(taken(broker))
+        await is_committing.wait()
+        gone.cancel()
+        await asyncio.wait([gone])
+        monkeypatch.setattr(ledger, "commit", commit)
+        may_commit.set()
+        while ledger.state.jobs["j1"].attempt != 1:
+            await ledger.moved.wait()
+        await settled()
+        assert broker.heard("c", "j1").expires_in_s == 30.0, "somebody watches it"
 
     run(work)

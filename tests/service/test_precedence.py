@@ -139,3 +139,18 @@ def test_too_many_are_refused_and_one_that_gives_up_leaves_its_place(
             await call.end()
 
     play(scene)
+
+
+def test_a_call_that_hangs_keeps_its_turn_for_a_while_only(play: Callable[..., None]) -> None:
+    async def scene(who: Precedence) -> None:
+        hung = Call(who, SUBMIT)
+        await hung.began.wait()
+        following = Call(who, SUBMIT)
+        await following.began.wait()
+        last = Call(who, ACQUIRE)
+        await hung.end()
+        await following.end()
+        await last.began.wait()
+        await last.end()
+
+    play(scene, LONGEST_TURN_S=0.05)

@@ -244,6 +244,16 @@ class Modeller(Minder):
             return
         self._informing = self._do(lambda: self._informed(self._inform()))
 
+    @property
+    def is_informed(self) -> bool:
+        """Whether the model has learnt all results of simulations that the journal holds."""
+        return self._informing is None or self._informing.done()
+
+    async def informed(self) -> None:
+        """Wait until it has."""
+        while self._informing is not None and not self._informing.done():
+            await asyncio.wait([self._informing])
+
     def _inform(self) -> Reply:
         self._is_more_evidence = False
         return self._send("inform", evidence=self._evidence())

@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from probescout.core import jobs
+from probescout.core import jobs, own_jobs
 from probescout.core.errors import InvalidInput, Reason, WrongState
 from probescout.core.geometry import Position
 from probescout.core.observations import SignalRecord
@@ -66,18 +66,20 @@ class Theorizing(CampaignWorks):
         """Journal a job and return it; one whose numbers are known has ended with them already.
 
         Raises:
-            As `core.jobs.submit`; InvalidInput for an engine, settings, a position or a structure that cannot be.
+            As `core.jobs.submit` and, for one of the planner's own, `core.own_jobs.submit`; InvalidInput for an engine,
+            settings, a position or a structure that cannot be.
         """
+        submit = own_jobs.submit if wanted.is_automatic else jobs.submit
         asked, data = await self._asked(wanted)
         # What is refused for other reasons leaves nothing on disk.
-        jobs.submit(self.state, asked if wanted.id else replace(asked, job=jobs.free_id(self.state)))
+        submit(self.state, asked if wanted.id else replace(asked, job=jobs.free_id(self.state)))
         await asyncio.get_running_loop().run_in_executor(None, self.ledger.blobs.put, data)
 
         def decide(state: Campaign) -> list[Change]:
             nonlocal asked
             if not wanted.id:
                 asked = replace(asked, job=jobs.free_id(state))
-            return [Change(event) for event in jobs.submit(state, asked)]
+            return [Change(event) for event in submit(state, asked)]
 
         await self._commit(decide, caller, lambda: {"job": asked.job})
         return self.state.jobs[asked.job]

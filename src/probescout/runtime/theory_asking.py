@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import statistics
 import time
 from typing import Any
 
-from probescout.core.errors import InvalidInput, ProbescoutError
-from probescout.core.state import Campaign, Status
+from probescout.core import own_jobs
+from probescout.core.errors import AlreadyExists, InvalidInput, Overloaded, ProbescoutError, Reason
+from probescout.core.state import Campaign
 from probescout.core.theory import JobState
 from probescout.runtime.choosing import plan_request
 from probescout.runtime.driver import CampaignDriver
@@ -25,10 +25,8 @@ SHARE = 0.1
 """Of the model's time that asking may take: answers to people must not queue behind it."""
 LONGEST_PAUSE_S = 1.0
 """Between two times: one may have waited for others in the model's queue."""
-N_TYPICAL = 16
-"""Latest jobs and observations that tell how long the next will take."""
 _log = logging.getLogger(__name__)
-Seen = tuple[int, int, int, int]
+Seen = tuple[Any, ...]
 
 
 class TheoryAsker:
@@ -37,8 +35,10 @@ class TheoryAsker:
     def __init__(self, driver: CampaignDriver) -> None:
         """Begin to follow."""
         self._driver = driver
+        self._ground: Seen = ()
+        """Theory and frame for which `_hopeless` holds."""
         self._hopeless: set[int] = set()
-        """Candidates whose patch cannot be cut."""
+        """Candidates whose patch shows nothing that could be simulated."""
         self._in_vain: Seen | None = None
         """What was known when nothing was worth a job: until more is, nothing is asked."""
         self.is_waiting = False
@@ -77,30 +77,40 @@ class TheoryAsker:
             # Scores that are journalled while a model loads move nothing afterwards.
             await modeller.loaded()
         state = self._driver.state
-        room = room_for_jobs(state)
+        room = own_jobs.room(state)
         if not room or not modeller.is_ready or self._seen() == self._in_vain:
             return 0.0
         seen, started = self._seen(), time.monotonic()
         reply = await modeller.ask("wish", **self._request(state, room))
         asking_s = time.monotonic() - started
-        wishes = reply["wishes"]
-        if not wishes:
+        if not reply["wishes"]:
+            if not modeller.is_informed:
+                # Results that it has not learnt yet may change its mind.
+                await modeller.informed()
+                return asking_s
             self._in_vain = (int(reply["n_observed"]), *seen[1:])
-        for wish in wishes:
-            now = self._driver.state
-            if not room_for_jobs(now) or any(j.queued.candidate == int(wish["candidate"]) for j in now.jobs.values()):
-                # Somebody paused the campaign, or asked for the same patch, while the model was thinking.
-                continue
-            wanted = Wanted(candidate=int(wish["candidate"]), reason=wish["reason"], is_automatic=True)
+        for wish in reply["wishes"]:
             try:
-                await self._driver.submit_job(wanted, Caller(SYSTEM))
-            except InvalidInput as error:
-                # Its patch cannot be cut; others may.
-                _log.warning("campaign %s: no simulation of candidate %d: %s", state.id, wanted.candidate, error)
-                self._hopeless.add(wanted.candidate)
+                await self._submit(Wanted(candidate=int(wish["candidate"]), reason=wish["reason"], is_automatic=True))
+            except (AlreadyExists, Overloaded) as error:
+                # While the model was thinking somebody asked for the same patch, took the room, or paused the campaign.
+                _log.info("campaign %s: no simulation of candidate %d: %s", state.id, wish["candidate"], error)
         return asking_s
 
+    async def _submit(self, wanted: Wanted) -> None:
+        try:
+            await self._driver.submit_job(wanted, Caller(SYSTEM))
+        except InvalidInput as error:
+            if error.reason is not Reason.NON_FINITE:
+                # Not the fault of the place: the next would be refused too.
+                raise
+            _log.warning("campaign %s: %s (candidate %d)", self._driver.state.id, error, wanted.candidate)
+            self._hopeless.add(wanted.candidate)
+
     def _request(self, state: Campaign, room: int) -> dict[str, Any]:
+        ground = (state.spec.theory, state.frame)
+        if ground != self._ground:
+            self._ground, self._hopeless = ground, set()
         tried = [(job.queued.candidate, job.state) for job in state.jobs.values() if job.queued.candidate >= 0]
         return {
             **plan_request(state, room, ""),
@@ -109,36 +119,9 @@ class TheoryAsker:
         }
 
     def _seen(self) -> Seen:
-        """Return counts of what the model has learnt, of its fits, of jobs, and of those that have ended."""
+        """Return what the model has learnt (a count, first), and all else that decides what is asked for."""
         state = self._driver.state
         n_learnt = int(self._driver.modeller.news.get("n_observed", 0))
-        return n_learnt, state.model_version, len(state.jobs), len(state.jobs) - len(state.open_jobs)
-
-
-def room_for_jobs(state: Campaign) -> int:
-    """Return how many jobs the planner may add by itself now."""
-    theory = state.spec.theory
-    if theory is None or not theory.is_automatic or state.status is not Status.RUNNING or state.frame is None:
-        return 0
-    if not state.use.can_afford_job(state.spec.budget) or _is_too_late(state):
-        return 0
-    return max(0, theory.max_running - len(state.open_jobs))
-
-
-def _is_too_late(state: Campaign) -> bool:
-    """Return whether the probes of the campaign are likely spent before a job begun now ends."""
-    if not state.spec.budget.probes:
-        return False
-    ended = [job.ended for job in _latest(state.jobs) if job.ended is not None]
-    job_s = [e.wall_s for e in ended if e.state is JobState.SUCCEEDED and e.wall_s > 0.0]
-    received = [o.received_time for o in _latest(state.observations)]
-    if not job_s or len(received) < 2:
-        return False
-    pace_s = (max(received) - min(received)) / (len(received) - 1)
-    n_left = state.spec.budget.probes - state.use.probes_spent
-    return bool(n_left * pace_s < statistics.median(job_s))
-
-
-def _latest(named: Any) -> list[Any]:
-    names = list(named)[-N_TYPICAL:]
-    return [named[name] for name in names]
+        n_ended = len(state.jobs) - len(state.open_jobs)
+        spec = state.spec
+        return n_learnt, state.model_version, len(state.jobs), n_ended, spec.theory, spec.budget, state.frame

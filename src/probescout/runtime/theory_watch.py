@@ -136,6 +136,7 @@ class JobWatch:
 
     async def _follow(self) -> None:
         """Look at every change of the campaign: new jobs are offered, those of an ended campaign are cancelled."""
+        offered: object = None
         while True:
             moved = self.ledger.moved
             self.tidy()
@@ -148,7 +149,10 @@ class JobWatch:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(moved.wait(), RETRY_S)
                     continue
-            if self.has_waiting:
+            # Most commits are of probes, and must not wake every worker that waits.
+            state = self.state
+            last, offered = offered, (state.open_jobs, state.status, state.spec, state.use.core_hours_spent)
+            if self.has_waiting and offered != last:
                 self._moved()
             await moved.wait()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 from probescout.core.clock import Clock, SystemClock
 from probescout.core.errors import Overloaded, Reason
@@ -17,6 +17,8 @@ QUIET_S = 0.05
 """A microscope that was just answered may call again at once: so long nothing else is begun."""
 LONGEST_S = 0.1
 """After which the next call about simulations is let through however busy the microscopes are."""
+LONGEST_TURN_S = 1.0
+"""After which the next is let through though the one before has not ended: it may wait for an engine that hangs."""
 MOST_WAITING = 128
 """Half of all calls that may be in progress: the other half is left to microscopes."""
 _PLANNER = "/probescout.v1.PlannerService/"
@@ -56,14 +58,13 @@ class Precedence:
                 yield
         elif method in _HELD:
             await self._wait_for_turn()
-            if method in _LONG:
-                self._turn.release()
-                yield
-                return
-            try:
-                yield
-            finally:
-                self._turn.release()
+            with ExitStack() as turn:
+                turn.callback(self._turn.release)
+                ends = asyncio.get_running_loop().call_later(0.0 if method in _LONG else LONGEST_TURN_S, turn.close)
+                try:
+                    yield
+                finally:
+                    ends.cancel()
         else:
             yield
 

@@ -124,4 +124,7 @@ def _lacking() -> dict[str, str]:
             continue
         except (MissingExtra, ProbescoutError) as error:
             lacking[info.name] = error.message
+        except Exception as error:
+            # A plug-in may fail in any way; the others run all the same.
+            lacking[info.name] = f"{info.name} cannot be asked for its version: {type(error).__name__}: {error}"
     return lacking
