@@ -47,17 +47,20 @@ def test_beside_a_live_server(measured: Any, tmp_path: Path) -> None:
     assert code == 0, text
     assert told["written"] == [{"path": str(out), "size_bytes": out.stat().st_size}]
     assert f"wrote    {out} ({out.stat().st_size} bytes)" in text and "missing  instrument" in text
-    assert list(read(out)["steps/observation"].values) == ["o-0", "o-1"]
+    first = read(out)
+    assert list(first["steps/observation"].values) == ["o-0", "o-1"]
+    assert first["maps/mean"].shape == (1, 16, 16) and first["latent/z"].sizes["candidate"] == 256
+    assert told["maps_comment"] == first["maps"].attrs.get("comment", "")
     # The server goes on writing, and a second export holds more.
     measured.suggest("campaigns/gold")
     home = measured.data / "campaigns" / "gold"
-    code, _, text = export(home, "--format", "netcdf", "--out", out)
+    code, _, text = export(home, "--format", "netcdf", "--out", out, "--no-maps")
     assert code == 1 and "--force" in text
-    code, _, text = export(home, "--format", "netcdf", "--out", out, "--force", "--licence", "CC0-1.0")
+    code, _, text = export(home, "--format", "netcdf", "--out", out, "--force", "--licence", "CC0-1.0", "--no-maps")
     assert code == 0, text
     again = read(out)
     kinds = [json.loads(line)["kind"] for line in again["events/line"].values]
-    assert kinds.count("Leased") == 3 and again.attrs["licence"] == "CC0-1.0"
+    assert kinds.count("Leased") == 3 and again.attrs["licence"] == "CC0-1.0" and "maps" not in again
     assert measured.stop() == 0
 
 

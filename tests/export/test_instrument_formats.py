@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,6 @@ from probescout.export import campaign_tree, write
 @pytest.fixture(scope="module")
 def tree(measured: Path) -> xr.DataTree:
     return campaign_tree(measured)
-
-
-@pytest.fixture
-def sidpy_quiet() -> Any:
-    """Let the imports of the pycroscopy family warn; what they warn of is not ours."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pytest.importorskip("pyNSID", exc_type=ImportError)
-        yield
 
 
 def test_sidpy_reads_overview_and_spectra(tree: xr.DataTree, tmp_path: Path, sidpy_quiet: Any) -> None:

@@ -23,21 +23,27 @@ def export(
         str, typer.Option(metavar="TEXT", help="Licence of the data; default: as in its metadata.")
     ] = "",
     strict: Annotated[bool, typer.Option("--strict", help="Refuse data without provenance, or damaged.")] = False,
+    maps: Annotated[bool, typer.Option(help="Rebuild the model from the journal and write what it shows.")] = True,
     force: Annotated[bool, typer.Option("--force", help="Replace what is at PATH.")] = False,
     json_to: JsonOption = None,
 ) -> None:
     """Write a campaign in an open format: netcdf, zarr, nxdata, csv, sidpy, hyperspy or bluesky.
 
     The data directory is only read, also while a server uses it. Exits with 1 when a part of the campaign is damaged;
-    what can be read is written all the same, unless --strict is given.
+    what can be read is written all the same, unless --strict is given. Maps of the model are left out, and the reason
+    told, where the model cannot be rebuilt, for example when a plug-in of the campaign is not installed here.
     """
+    from probescout.core.one_thread import use_one_thread
+
+    use_one_thread()
     from probescout.export import campaign_tree, write
     from probescout.export.writing import exporter
+    from probescout.runtime.recalling import recall
 
-    exporter(format_name)
+    look = recall if exporter(format_name).has_maps and maps else None
     directory = _campaign_directory(path, campaign)
     _refuse_inside(out, directory)
-    tree = campaign_tree(directory, licence=licence, strict=strict)
+    tree = campaign_tree(directory, licence=licence, strict=strict, look=look)
     written = [{"path": str(p), "size_bytes": _size(p)} for p in write(tree, out, format_name, force=force)]
     result: dict[str, Any] = {
         "campaign": directory.name,
@@ -45,12 +51,15 @@ def export(
         "written": written,
         "missing_metadata": tree.attrs["missing_metadata"],
         "problems": tree.attrs["problems"],
+        "maps_comment": tree["maps"].attrs.get("comment", "") if "maps" in tree else "",
     }
     stream = text_stream(json_to)
     for made in written:
         print(f"wrote    {made['path']} ({made['size_bytes']} bytes)", file=stream)
     if result["missing_metadata"]:
         print(f"missing  {result['missing_metadata']}: --strict says how to set them", file=stream)
+    if result["maps_comment"]:
+        print(f"maps     {result['maps_comment']}", file=stream)
     if result["problems"]:
         print(f"PROBLEM  {result['problems']}", file=stream)
     if json_to is not None:

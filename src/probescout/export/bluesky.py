@@ -24,11 +24,12 @@ SPACE = uuid.UUID("6d3a36a4-41ea-5a06-9a4e-2f4a8d7f3b0e")
 
 
 class Bluesky:
-    """A run: stream `overview` with the image, stream `primary` with an event for every measurement."""
+    """A run: streams `overview` with the image, `primary` with an event for every measurement, `maps` with the maps."""
 
     name = "bluesky"
     suffix = ".jsonl"
     summary = "bluesky documents (start, descriptor, event, stop) as JSON lines"
+    has_maps = True
 
     def write(self, tree: xr.DataTree, path: Path) -> None:
         """Write the documents."""
@@ -62,6 +63,10 @@ def documents(tree: xr.DataTree) -> Iterator[Document]:
     if steps.sizes.get("step"):
         counts["primary"] = steps.sizes["step"]
         yield from _stream(run, "primary", steps, steps["time"].values)
+    maps = tree["maps"].to_dataset() if "maps" in tree else None
+    if maps is not None and "snapshot" in maps.dims:
+        counts["maps"] = maps.sizes["snapshot"]
+        yield from _stream(run, "maps", maps.rename(snapshot="step"), maps["time"].values)
     yield (
         "stop",
         {

@@ -19,6 +19,7 @@ class Csv:
     name = "csv"
     suffix = ".csv"
     summary = "the table of measurements as CSV, with names, units and descriptions as JSON beside it"
+    has_maps = False
 
     def write(self, tree: xr.DataTree, path: Path) -> None:
         """Write PATH and PATH with .schema.json for its suffix."""

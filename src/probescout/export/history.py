@@ -36,6 +36,14 @@ class History:
     """What is damaged; the rest was read."""
     signals: dict[str, bytes] = field(default_factory=dict)
     """Bytes that lie beside an event, by observation."""
+    hashes: tuple[str, ...] = ()
+    """Of the events, oldest first."""
+    time: float = 0.0
+    """Of the newest event, seconds since 1970 UTC."""
+
+    def hash_at(self, seq: int) -> str:
+        """Return the hash of an event, the first one being 1; empty when there is no such event."""
+        return self.hashes[seq - 1] if 0 < seq <= len(self.hashes) else ""
 
     def signal(self, observation: Observation) -> Spectrum | None:
         """Return the raw signal of a measurement; None when there is none, or it is among the problems."""
@@ -97,6 +105,8 @@ def read_history(directory: Path) -> History:
     problems = list(verify(directory).problems)
     state: Campaign | None = None
     lines: list[str] = []
+    hashes: list[str] = []
+    time = 0.0
     signals: dict[str, bytes] = {}
     try:
         for record, event, reached in folded(directory):
@@ -104,6 +114,8 @@ def read_history(directory: Path) -> History:
             if isinstance(event, Observed) and record.data is not None:
                 signals[event.observation.id] = record.data
             lines.append(_line(record))
+            hashes.append(record.hash)
+            time = record.time
     except HistoryMismatch as error:
         problems.append(error.message)
     if state is None:
@@ -112,7 +124,7 @@ def read_history(directory: Path) -> History:
             f"{directory} holds no campaign: its first event is missing or damaged; `probescout inspect` tells more",
             field="path",
         )
-    return History(state, tuple(lines), blobs_of(directory), tuple(problems), signals)
+    return History(state, tuple(lines), blobs_of(directory), tuple(problems), signals, tuple(hashes), time)
 
 
 def _with_positions(state: Campaign, event: FrameAdded, blobs: Blobs) -> Campaign:

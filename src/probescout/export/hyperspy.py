@@ -1,4 +1,4 @@
-"""Overview and spectra as HyperSpy signals, written by RosettaSciIO, which is GPL and therefore imported lazily."""
+"""Spectra, overview and maps as HyperSpy signals, written by RosettaSciIO: GPL, and therefore imported lazily."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probescout.export.port import missing, nothing_to_write
+from probescout.export.port import missing
+from probescout.export.signals import Signal, signals
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
 class HyperSpy:
-    """A .hspy file: signal `spectra`, one navigation axis of steps; signal `overview` in a file of its own beside."""
+    """A .hspy file: the spectra, one navigation axis of steps; overview and maps in files of their own beside it."""
 
     name = "hyperspy"
     suffix = ".hspy"
-    summary = "spectra, or targets, as a HyperSpy signal; the overview image in a second file beside it"
+    summary = "spectra, or targets, as a HyperSpy signal; the overview image and each map in a file beside it"
+    has_maps = True
 
     def write(self, tree: xr.DataTree, path: Path) -> None:
-        """Write PATH and, where there are measurements and an image, PATH with .overview.hspy for its suffix.
+        """Write PATH with the first signal, and for each further one PATH with .TITLE.hspy for its suffix.
 
         Raises:
             MissingExtra: MISSING_EXTRA with the install line.
@@ -31,46 +33,29 @@ class HyperSpy:
             from rsciio.hspy import file_writer
         except ImportError as error:
             raise missing("rosettasciio", self.name) from error
-        signals = [s for s in (_spectra(tree), _overview(tree)) if s is not None]
-        if not signals:
-            raise nothing_to_write(self.name)
-        beside = path.with_suffix(f".overview{self.suffix}")
-        for signal, place in zip(signals, (path, beside), strict=False):
-            file_writer(str(place), signal, show_progressbar=False)
+        first, *others = signals(tree, self.name)
+        places = [path, *(path.with_suffix(f".{s.title}{self.suffix}") for s in others)]
+        for signal, place in zip((first, *others), places, strict=True):
+            file_writer(str(place), _signal(tree, signal), show_progressbar=False)
 
 
-def _spectra(tree: xr.DataTree) -> dict[str, Any] | None:
-    steps = tree["steps"].to_dataset()
-    if not steps.sizes.get("step"):
-        return None
-    name = "spectrum" if "spectrum" in steps else "target"
-    table = {str(k): v.values for k, v in steps.variables.items() if v.dims == ("step",) and v.dtype.kind in "biuf"}
-    return _signal(tree, steps, name, navigation=("step",), original={"steps": table})
-
-
-def _overview(tree: xr.DataTree) -> dict[str, Any] | None:
-    overview = tree["overview"].to_dataset()
-    if "image" not in overview:
-        return None
-    return _signal(tree, overview, "image", navigation=("image_channel",), original={})
-
-
-def _signal(
-    tree: xr.DataTree, group: xr.Dataset, name: str, navigation: tuple[str, ...], original: dict[str, Any]
-) -> dict[str, Any]:
+def _signal(tree: xr.DataTree, signal: Signal) -> dict[str, Any]:
     """Return a signal as RosettaSciIO takes it ("Interfacing the RosettaSciIO library", hyperspy.org/rosettasciio)."""
-    array = group[name]
-    about = tree.attrs
+    array, about = signal.array, tree.attrs
     return {
         "data": np.asarray(array.values),
-        "axes": [_axis(group, dim, i, dim in navigation) for i, dim in enumerate(map(str, array.dims))],
+        "axes": [_axis(signal, dim, i) for i, dim in enumerate(signal.dims)],
         "metadata": {
-            "General": {"title": f"{about['title']}, {name}", "authors": about["operator"], "notes": about["licence"]},
+            "General": {
+                "title": f"{about['title']}, {array.name}",
+                "authors": about["operator"],
+                "notes": about["licence"],
+            },
             "Signal": {"quantity": f"{array.attrs['long_name']} ({array.attrs['units']})", "signal_type": ""},
             "Sample": {"description": about["sample"]},
             "Acquisition_instrument": {"name": about["instrument"]},
         },
-        "original_metadata": {"campaign": {str(k): v for k, v in about.items()}, **original},
+        "original_metadata": {"campaign": {str(k): v for k, v in about.items()}, **_table(signal)},
         "attributes": {"_lazy": False, "ragged": False},
         "tmp_parameters": {},
         "learning_results": {},
@@ -79,14 +64,22 @@ def _signal(
     }
 
 
-def _axis(group: xr.Dataset, dim: str, index: int, is_navigation: bool) -> dict[str, Any]:
+def _table(signal: Signal) -> dict[str, Any]:
+    """Return the numbers of the steps."""
+    if not signal.is_of_steps:
+        return {}
+    variables = signal.group.variables.items()
+    return {"steps": {str(k): v.values for k, v in variables if v.dims == ("step",) and v.dtype.kind in "biuf"}}
+
+
+def _axis(signal: Signal, dim: str, index: int) -> dict[str, Any]:
     """Return an axis: by offset and scale where it is even, which most of HyperSpy needs."""
-    known = group[dim] if dim in group.coords else None
-    values = np.arange(group.sizes[dim], dtype=np.float64) if known is None else known.values.astype(np.float64)
+    known, units, _ = signal.axis(dim)
+    values = known.astype(np.float64)
     axis = {
         "name": dim,
-        "units": "" if known is None else str(known.attrs.get("units", "")),
-        "navigate": is_navigation,
+        "units": units,
+        "navigate": dim in ("step", "image_channel"),
         "is_binned": False,
         "index_in_array": index,
         "size": values.size,

@@ -8,6 +8,10 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from probescout.core.events import FrameAdded
+from probescout.core.units import metres_per
 
 
 def software() -> str:
@@ -15,17 +19,29 @@ def software() -> str:
     return f"probescout {version('probescout')}"
 
 
-def frame_coordinates(height: int, width: int, pixel_size_m: float | None) -> dict[str, Any]:
-    """Return coordinates y (height,) and x (width,) of pixel centres.
+def frame_coordinates(height: int, width: int, pixel_size_m: float | None, stride: int = 1) -> dict[str, Any]:
+    """Return coordinates y (height,) and x (width,) of pixel centres, of every stride-th one.
 
     They are metres where the pixel size is known, else fractions of the frame.
     """
     scales = (1.0 / height, 1.0 / width) if pixel_size_m is None else (pixel_size_m, pixel_size_m)
     attrs = {"units": "1" if pixel_size_m is None else "m"}
     return {
-        dim: ((dim,), (np.arange(n) + 0.5) * scale, attrs)
+        dim: ((dim,), (np.arange(stride // 2, n, stride) + 0.5) * scale, attrs)
         for dim, n, scale in zip(("y", "x"), (height, width), scales, strict=True)
     }
+
+
+def pixel_size_m(frame: FrameAdded) -> float | None:
+    """Return the edge of a pixel in metres; None when it is not known."""
+    metres = metres_per(frame.pixel_unit)
+    return frame.pixel_size * metres if metres is not None and frame.pixel_size > 0 else None
+
+
+def positions_in_image(positions: NDArray[np.float64], dim: str) -> dict[str, Any]:
+    """Return coordinates y and x (dim,) of positions (dim, 2), fractions of the overview image."""
+    where = {"units": "1", "comment": "fraction of the overview image, origin top left"}
+    return {"y": (dim, positions[:, 0], where), "x": (dim, positions[:, 1], where)}
 
 
 def finite(value: Any) -> Any:

@@ -15,6 +15,7 @@ class NetCdf:
     name = "netcdf"
     suffix = ".nc"
     summary = "the whole campaign in one NetCDF 4 file, groups as in the tree"
+    has_maps = True
 
     def write(self, tree: xr.DataTree, path: Path) -> None:
         """Write the tree."""

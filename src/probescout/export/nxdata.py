@@ -11,16 +11,17 @@ if TYPE_CHECKING:
     import h5py
     import xarray as xr
 
-SIGNALS = {"overview": "image", "steps": "target", "spectra": "spectrum"}
+SIGNALS = {"overview": "image", "steps": "target", "spectra": "spectrum", "maps": "mean", "latent": "z"}
 """Default signal of each NXdata."""
 
 
 class NxData:
-    """NXroot/NXentry with an NXdata each for overview, steps and spectra, and an NXcollection for everything else."""
+    """NXroot/NXentry with an NXdata each for overview, steps, spectra, maps and latent space, and collections."""
 
     name = "nxdata"
     suffix = ".nxs"
     summary = "NeXus: NXdata groups with default plots in an HDF5 file"
+    has_maps = True
 
     def write(self, tree: xr.DataTree, path: Path) -> None:
         """Write the file."""
@@ -49,6 +50,7 @@ def _groups(tree: xr.DataTree) -> dict[str, xr.Dataset]:
         groups["spectra"] = steps[spectra]
         steps = steps.drop_dims([d for d in steps.dims if d != "step"])
     groups["steps"] = steps
+    groups |= {name: tree[name].to_dataset() for name in ("maps", "latent") if name in tree}
     return {name: dataset for name, dataset in groups.items() if SIGNALS[name] in dataset}
 
 
@@ -77,6 +79,7 @@ def _about(entry: h5py.Group, tree: xr.DataTree) -> None:
 
 def _data(group: h5py.Group, dataset: xr.Dataset, signal: str) -> None:
     """Write an NXdata: its signal, and one axis a dimension, the bare number where there is no coordinate."""
+    group.attrs.update({str(key): value for key, value in dataset.attrs.items()})
     dims = [str(d) for d in dataset[signal].dims]
     group.attrs["signal"] = signal
     group.attrs["axes"] = dims

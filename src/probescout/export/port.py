@@ -29,6 +29,10 @@ class Exporter(Protocol):
     def summary(self) -> str:
         """Return one line for a person."""
 
+    @property
+    def has_maps(self) -> bool:
+        """Return whether it writes the maps of the model, so that they are worth working out."""
+
     def write(self, tree: xr.DataTree, path: Path) -> None:
         """Write the tree to a path where nothing is, in an empty folder; what lies beside the path is moved with it.
 

@@ -14,7 +14,7 @@ from probescout.core.observations import Observation
 from probescout.core.spectra import Spectrum
 from probescout.core.state import Campaign
 from probescout.export.history import History
-from probescout.export.layout import texts, without_nul
+from probescout.export.layout import positions_in_image, texts, without_nul
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -96,12 +96,10 @@ def _coordinates(state: Campaign, told: Sequence[Observation]) -> dict[str, Any]
     """Return y, x in the overview image, whatever the drift since, and the time."""
     frame = state.frame
     at = [frame.to_image(o.y, o.x, o.frame_revision) if frame else (o.y, o.x) for o in told]
-    where = {"units": "1", "comment": "fraction of the overview image, origin top left"}
     positions = np.array(at, dtype=np.float64).reshape(-1, 2)
     times = np.array([o.measured_time or o.received_time for o in told], dtype=np.float64)
     return {
-        "y": (STEP, positions[:, 0], where),
-        "x": (STEP, positions[:, 1], where),
+        **positions_in_image(positions, STEP),
         "time": (
             STEP,
             times,

@@ -1,7 +1,8 @@
 """One xarray DataTree of a campaign: what every exporter writes.
 
-Groups: /overview image (y, x); /steps one element a measurement, in the order of arrival; /theory one a simulation;
-/events one line of JSON an event; /model what the model was at the end.
+Groups: /overview image (y, x); /steps one element a measurement, in the order of arrival; /maps (snapshot, y, x) and
+/latent (candidate, dim) what the model shows of all candidates, where somebody rebuilds it; /theory one element a
+simulation; /events one line of JSON an event; /model what the model was at the end.
 """
 
 from __future__ import annotations
@@ -15,23 +16,25 @@ import numpy as np
 
 from probescout.core.jsonable import to_json
 from probescout.core.state import Campaign
-from probescout.core.units import metres_per
 from probescout.export.about import root_attributes, sha256
 from probescout.export.history import History, read_history
-from probescout.export.layout import frame_coordinates, texts, without_nul
+from probescout.export.layout import frame_coordinates, pixel_size_m, texts, without_nul
+from probescout.export.maps import Look, model_groups
 from probescout.export.steps import steps
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-def campaign_tree(directory: Path, *, licence: str = "", strict: bool = False) -> xr.DataTree:
+def campaign_tree(directory: Path, *, licence: str = "", strict: bool = False, look: Look | None = None) -> xr.DataTree:
     """Return the campaign in a directory, which a server may be using, as a DataTree.
 
     Args:
         directory: Of the campaign, with its journal.
         licence: Of the data; empty: what the campaign's metadata say.
         strict: Refuse a campaign that is damaged, or does not say who measured what with what under which licence.
+        look: Rebuilds the model and looks into it, as `probescout.runtime.recalling.recall` does; None: the tree has
+            neither maps nor latent space.
 
     Raises:
         InvalidInput: FIELD_MISSING or FILE_UNREADABLE, only when strict.
@@ -47,6 +50,7 @@ def campaign_tree(directory: Path, *, licence: str = "", strict: bool = False) -
         "/": xr.Dataset(attrs=attributes),
         "/overview": _overview(history),
         "/steps": steps(history),
+        **(model_groups(history, directory, look) if look is not None else {}),
         "/theory": _theory(state),
         "/events": _events(history.lines),
         "/model": _model(state),
@@ -64,15 +68,13 @@ def _overview(history: History) -> xr.Dataset:
     if frame is None or image is None:
         return xr.Dataset(attrs={"comment": "there is no overview image"})
     added = frame.added
-    metres = metres_per(added.pixel_unit)
-    size_m = added.pixel_size * metres if metres is not None and added.pixel_size > 0 else None
     dims = ("y", "x") if image.ndim == 2 else ("image_channel", "y", "x")
     unit = added.image.unit if added.image is not None else ""
     attrs: dict[str, Any] = {"frame": added.frame, "rotation_deg": added.rotation_deg, "revision": frame.revision}
     if added.pixel_size > 0:
         attrs |= {"pixel_size": added.pixel_size, "pixel_unit": added.pixel_unit}
     variables = {"image": (dims, image, {"units": unit, "long_name": "overview image"})}
-    return xr.Dataset(variables, frame_coordinates(image.shape[-2], image.shape[-1], size_m), attrs)
+    return xr.Dataset(variables, frame_coordinates(image.shape[-2], image.shape[-1], pixel_size_m(added)), attrs)
 
 
 def _theory(state: Campaign) -> xr.Dataset:

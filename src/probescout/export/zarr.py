@@ -17,6 +17,7 @@ class Zarr:
     name = "zarr"
     suffix = ".zarr"
     summary = "the whole campaign in one Zarr 3 store, groups as in the tree"
+    has_maps = True
 
     def write(self, tree: xr.DataTree, path: Path) -> None:
         """Write the tree.

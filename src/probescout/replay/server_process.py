@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import IO
 
 from probescout.core.errors import Reason, Unavailable
+from probescout.core.one_thread import ONE_THREAD
 
 START_PATIENCE_S = 60.0
 GRACE_S = 15.0
@@ -93,14 +94,13 @@ class ServerProcess:
     def _start(self, data: Path, log: IO[str]) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", _PROGRAM, str(os.getpid()), "serve", "--listen", "127.0.0.1:0"]
         command += ["--data", str(data), *self._arguments]
-        threads = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env={**threads, **os.environ, **self._environment},
+            env={**ONE_THREAD, **os.environ, **self._environment},
             # Ctrl-C is for the client, which then ends the server in order.
             process_group=0,
         )

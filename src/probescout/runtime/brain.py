@@ -75,6 +75,7 @@ class Brain:
             "wish": self._wish,
             "explain": self._explain,
             "maps": self._maps,
+            "latent": self._latent,
             "fit_request": self._fit_request,
             "swap": self._swap,
             "advance": self._advance,
@@ -294,6 +295,10 @@ class Brain:
         shape = self._set.shape if self._set is not None and self._set.shape is not None else (-1,)
         named = {name: values.astype(np.float32).reshape(shape) for name, values in found.items()}
         return {"maps": named, "weights": self._model.weights(), "is_cold": self._is_cold, "degraded": told}
+
+    def _latent(self, message: Message) -> dict[str, Any]:
+        name, values = self._model.latent()
+        return {"latent": values, "representation": name}
 
     def _of(self, objective: int) -> Committee:
         return self._further.committee(objective) if objective else self._model

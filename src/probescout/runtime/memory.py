@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import probescout
 from probescout.core.errors import Unavailable
+from probescout.core.state import Campaign
 from probescout.runtime.ledger import Ledger
 from probescout.store import snapshots
 
 _log = logging.getLogger(__name__)
 
 
-def _versions(ledger: Ledger) -> dict[str, str]:
+def _versions(state: Campaign) -> dict[str, str]:
     """Return everything that must be the same for a snapshot to be of use."""
-    spec, frame = ledger.state.spec, ledger.state.frame
+    spec, frame = state.spec, state.frame
     added = frame.added if frame is not None else None
     picture = (added.image or added.patches) if added is not None else None
     return {
@@ -36,15 +38,21 @@ def save(ledger: Ledger, told: Mapping[str, Any]) -> None:
     head = ledger.head
     try:
         snapshots.save(
-            ledger.directory, seq=head.seq, event_hash=head.hash, versions=_versions(ledger), state=dict(told)
+            ledger.directory, seq=head.seq, event_hash=head.hash, versions=_versions(ledger.state), state=dict(told)
         )
     except Unavailable as error:
         _log.warning("campaign %s: %s", ledger.state.id, error)
 
 
-def load(ledger: Ledger) -> dict[str, Any] | None:
-    """Return the newest copy that fits the journal, or None."""
-    if ledger.directory is None:
+def load(directory: Path | None, state: Campaign, hash_at: Callable[[int], str]) -> dict[str, Any] | None:
+    """Return the newest copy that fits the journal, or None.
+
+    Args:
+        directory: Of the campaign; None when it keeps no copies.
+        state: What the journal leads to.
+        hash_at: Returns the hash of an event in the journal; empty when there is no such event.
+    """
+    if directory is None:
         return None
-    found = snapshots.load_latest(ledger.directory, seq_hash_of=ledger.hash_at, versions=_versions(ledger))
+    found = snapshots.load_latest(directory, seq_hash_of=hash_at, versions=_versions(state))
     return found[1] if found is not None else None

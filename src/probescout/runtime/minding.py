@@ -9,17 +9,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from probescout.core import jobs
 from probescout.core.calibration import Calibration
 from probescout.core.errors import ProbescoutError
 from probescout.core.events import ModelSwapped
 from probescout.core.influence import Influence
-from probescout.core.jsonable import from_json, to_json
+from probescout.core.jsonable import from_json
 from probescout.runtime import memory
 from probescout.runtime.child import Reply, WorkerFault
-from probescout.runtime.ledger import Change, Ledger, load_array
+from probescout.runtime.ledger import Change, Ledger
 from probescout.runtime.seats import FitPool, Mind, Seats
 from probescout.runtime.settings import Settings
+from probescout.runtime.teaching import frame_arrays, load_request
 
 NEWS = ("needs_fit", "n_observed", "is_building", "is_outdated", "calibration", "theory")
 """What a mind tells of itself with its answers."""
@@ -136,62 +136,20 @@ class Minder(ABC):
         await self._seats.give_back(self)
         mind = await self._seats.take(self)
         loop = asyncio.get_running_loop()
-        arrays = await loop.run_in_executor(None, self._arrays)
-        snapshot = await loop.run_in_executor(None, memory.load, self._ledger)
+        ledger = self._ledger
+        arrays = await loop.run_in_executor(None, frame_arrays, ledger.state, ledger.blobs)
+        snapshot = await loop.run_in_executor(None, memory.load, ledger.directory, ledger.state, ledger.hash_at)
         # From here to the request there is no await: what is taught below is exactly what the journal holds,
         # and everything scored later is sent after it.
         self._mind = mind
         self._asked = set()
-        reply = self._send(
-            "load",
-            **arrays,
-            taught=self._taught(),
-            further_taught=self._taught_further(),
-            snapshot=snapshot,
-            hyperparameters=dict(self._ledger.state.hyperparameters),
-            further_hyperparameters={str(k): v for k, v in self._ledger.state.further_hyperparameters.items()},
-            spec=self._spec(),
-            evidence=self._evidence(),
-        )
+        reply = self._send("load", **load_request(ledger.state, arrays, snapshot))
         await reply
         await self.score_pending()
 
     @abstractmethod
     async def score_pending(self) -> None:
         """Score every stored observation that has no score yet, in order."""
-
-    def _spec(self) -> Any:
-        return to_json(self._ledger.state.spec)
-
-    def _evidence(self) -> list[list[Any]]:
-        """Return rows (candidate, value, engine and quantity) of the evidence about the first target."""
-        return [[e.candidate, e.value, f"{e.engine}:{e.quantity}"] for e in jobs.evidence(self._ledger.state)]
-
-    def _arrays(self) -> dict[str, Any]:
-        frame = self._ledger.state.frame
-        assert frame is not None
-        names = ("image", "mask", "patches", "positions")
-        found = {n: r for n in names if (r := getattr(frame.added, n)) is not None}
-        arrays = {n: load_array(self._ledger.blobs, r) for n, r in found.items()}
-        if "mask" in arrays:
-            arrays["mask"] = arrays["mask"].astype(bool)
-        return arrays
-
-    def _taught(self) -> list[list[float]]:
-        taught = [o for o in self._ledger.state.observations.values() if o.is_taught]
-        return [[o.candidate, o.target, o.target_variance] for o in taught]
-
-    def _taught_further(self) -> list[list[list[float]]]:
-        """Return the rows of each further objective, in the order measured."""
-        state = self._ledger.state
-        return [
-            [
-                [o.candidate, o.further[k].value, o.further[k].variance]
-                for o in state.observations.values()
-                if o.is_taught_further(k)
-            ]
-            for k in range(len(state.spec.objectives))
-        ]
 
     async def sleep(self) -> None:
         """Give the mind back; the journal holds everything that it knows."""

@@ -21,6 +21,7 @@ from probescout.runtime.ledger import Change, Ledger
 from probescout.runtime.minding import SYSTEM, Minder
 from probescout.runtime.seats import FitPool, Mind, Seats
 from probescout.runtime.settings import Settings
+from probescout.runtime.teaching import evidence, taught, taught_further
 
 LEARNING_SHARE = 0.1
 """Of the model's time that a flood of evidence may take: answers to microscopes must not queue behind it."""
@@ -210,7 +211,7 @@ class Modeller(Minder):
             await self.score_pending(is_taught=False)
             await self._relearn()
 
-        self.rescoring = self._do(lambda: work(self._send("configure", spec=self._spec())))
+        self.rescoring = self._do(lambda: work(self._send("configure", spec=to_json(self._ledger.state.spec))))
 
     def relearn(self) -> None:
         """Rebuild the model from the stored targets and from those that are on their way into the journal."""
@@ -222,13 +223,14 @@ class Modeller(Minder):
         on_their_way = [
             name for name in self._asked if name not in known or known[name].score_state is ScoreState.PENDING
         ]
-        taught, further = self._taught(), self._taught_further()
-        return self._send("relearn", taught=taught, further_taught=further, keep=sorted(on_their_way))
+        state = self._ledger.state
+        rows, further = taught(state), taught_further(state)
+        return self._send("relearn", taught=rows, further_taught=further, keep=sorted(on_their_way))
 
     def reconfigure(self) -> None:
         """Tell the model of a changed spec."""
         if self._mind is not None and self._mind.is_alive:
-            self._do(lambda: _wait(self._send("configure", spec=self._spec())))
+            self._do(lambda: _wait(self._send("configure", spec=to_json(self._ledger.state.spec))))
 
     def evidence_changed(self, *, is_more: bool = False) -> None:
         """Follow the evidence of the journal: some was applied or taken back.
@@ -256,7 +258,7 @@ class Modeller(Minder):
 
     def _inform(self) -> Reply:
         self._is_more_evidence = False
-        return self._send("inform", evidence=self._evidence())
+        return self._send("inform", evidence=evidence(self._ledger.state))
 
     async def _informed(self, reply: Reply) -> None:
         me = asyncio.current_task()

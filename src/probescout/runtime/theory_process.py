@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from probescout.core.one_thread import ONE_THREAD
 from probescout.core.theory import Failure, JobResult, JobState
 from probescout.runtime.framing import pack
 from probescout.runtime.theory_job import MAX_LINE_BYTES, kill_group
 from probescout.runtime.theory_results import failed, read_result
 
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 KEEPER_S = 5.0
 """How long the keeper may take to kill what it keeps; then it is killed itself, and the group of the job."""
 WITHOUT_LOG = (Failure.REFUSED, Failure.BAD_INPUT, Failure.MISSING_EXTRA, Failure.TIMED_OUT)

@@ -5,12 +5,12 @@ ROLE is `campaign` (a Brain; no torch) or `fit` (the fit pool; torch). Requests 
 
 from __future__ import annotations
 
-import os
+from probescout.core.one_thread import use_one_thread
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
+use_one_thread()
 
 import logging  # noqa: E402 (thread counts are read when NumPy is imported)
+import os  # noqa: E402
 import signal  # noqa: E402
 import socket  # noqa: E402
 import sys  # noqa: E402

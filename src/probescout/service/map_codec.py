@@ -8,6 +8,7 @@ from typing import Any
 from probescout_client.wire.v1 import probescout_pb2 as pb
 
 from probescout.core.errors import InvalidInput, Reason
+from probescout.core.model_view import map_unit
 from probescout.service.tensors import write_tensor
 
 MAP_KINDS: dict[int, str] = {
@@ -32,15 +33,15 @@ def write_maps(reply: Mapping[str, Any], kinds: list[int], unit: str, theory_uni
         theory_unit: Of the quantity that simulations give.
         is_image: Whether candidates are the pixels of an image.
     """
-    units = dict.fromkeys((pb.MAP_KIND_THEORY, pb.MAP_KIND_THEORY_STD), theory_unit)
-    units |= dict.fromkeys((pb.MAP_KIND_ACQUISITION, pb.MAP_KIND_NOVELTY), "")
     wanted = list(dict.fromkeys(kinds)) or [pb.MAP_KIND_MEAN, pb.MAP_KIND_STD, pb.MAP_KIND_ACQUISITION]
     maps = []
     for kind in wanted:
-        values = reply["maps"].get(MAP_KINDS.get(kind, ""))
+        name = MAP_KINDS.get(kind, "")
+        values = reply["maps"].get(name)
         if values is not None:
             dims = ("y", "x") if is_image else ("candidate",)
-            maps.append(pb.Map(kind=kind, tensor=write_tensor(values, dims, units.get(kind, unit))))  # type: ignore[arg-type, call-overload]
+            tensor = write_tensor(values, dims, map_unit(name, unit, theory_unit))
+            maps.append(pb.Map(kind=kind, tensor=tensor))  # type: ignore[arg-type]
     return maps
 
 

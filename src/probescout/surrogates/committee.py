@@ -18,6 +18,7 @@ from probescout.surrogates.building import Build
 from probescout.surrogates.features import Features
 from probescout.surrogates.field import Field, nearest
 from probescout.surrogates.informing import Informed
+from probescout.surrogates.members.catalogue import LEARNT
 from probescout.surrogates.noise import Scale
 from probescout.surrogates.scores import Calibration
 
@@ -104,6 +105,16 @@ class Committee(Informed):
         """Return the weight of each member."""
         view = self._shown.assessment
         return {m.name: float(w) for m, w in zip(view.members, view.weights, strict=True)}
+
+    def latent(self) -> tuple[str, NDArray[np.float32]]:
+        """Return the name and the values (candidate, dim) of the representation that was learnt.
+
+        Before one is learnt it is that of the texture features, which most members see, or of the coordinates where
+        there are no others.
+        """
+        learnt, arrays = self._model.learnt, self.features.arrays
+        name = next((m.name for m in LEARNT if m.name in learnt), "bank" if "bank" in arrays else "xy")
+        return name, learnt[name] if name in learnt else arrays[name]
 
     def explain(self, index: int) -> dict[str, Any]:
         """Return why the committee believes what it does at a candidate, JSON values only."""
