@@ -5,13 +5,11 @@ from __future__ import annotations
 import collections
 import json
 import os
-import select
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import grpc
-import pytest
 from probescout_client.wire.v1 import probescout_pb2 as pb
 from probescout_client.wire.v1 import probescout_pb2_grpc as rpc
 
@@ -23,29 +21,6 @@ from probescout.store.journal import Journal
 from probescout.store.verify import verify
 
 N_JOBS = 4
-ENGINE = """
-import os
-
-class Waiting:
-    name, summary, params_schema = "waiting", "Waits to be let go", {"type": "object"}
-    quantities = {"energy": "eV"}
-
-    def version(self):
-        return "1"
-
-    def prepare(self, patch):
-        return {}
-
-    def run(self, structure, report):
-        from probescout.core.theory import Quantity
-
-        with open(os.path.join(structure["folder"], "here"), "w") as here:
-            here.write("%d\\n" % os.getpid())
-        # Blocks until the test holds the other end, and then takes one of its bytes.
-        with open(os.path.join(structure["folder"], "go"), "rb", buffering=0) as go:
-            go.read(1)
-        return [Quantity("energy", structure["n"], "eV")]
-"""
 
 
 class Desk:
@@ -84,12 +59,6 @@ class Desk:
         return [j.state for j in self.call("ListTheoryJobs", pb.ListTheoryJobsRequest(campaign=campaign)).jobs]
 
 
-@pytest.fixture
-def engine(tmp_path: Path, wire: Any) -> dict[str, str]:
-    """An environment in which the engine is installed."""
-    return wire.install_engine(tmp_path / "engines", "waiting", "Waiting", ENGINE)
-
-
 def campaign(server: Any, wire: Any, lease_s: float) -> str:
     theory = pb.TheorySpec(engine="waiting", quantity="energy", lease_s=lease_s, deadline_s=120, max_attempts=5)
     spec = pb.CampaignSpec(scalarizer=pb.ScalarizerSpec(name="given"), theory=theory)
@@ -110,18 +79,6 @@ def all_ended(server: Any, campaign: str) -> None:
     stream.cancel()
 
 
-def dead(pids: list[int]) -> None:
-    """Wait until processes have ended."""
-    for pid in pids:
-        try:
-            watch = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
-        ready, _, _ = select.select([watch], [], [], 60.0)
-        os.close(watch)
-        assert ready, f"process {pid} of a job outlives the server"
-
-
 def journal(data: Path) -> list[Any]:
     directory = data / "campaigns" / "killed"
     assert verify(directory).problems == ()
@@ -135,7 +92,9 @@ def check_ends(events: list[Any]) -> None:
     assert {e.state for e in events if isinstance(e, TheoryEnded)} == {JobState.SUCCEEDED}
 
 
-def test_four_jobs_of_its_own(make_server: Callable[..., Any], wire: Any, tmp_path: Path, engine: Any) -> None:
+def test_four_jobs_of_its_own(
+    make_server: Callable[..., Any], wire: Any, tmp_path: Path, engine: Any, gone: Callable[[int], None]
+) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
     slots = ("--theory-slots", str(N_JOBS))
@@ -149,7 +108,8 @@ def test_four_jobs_of_its_own(make_server: Callable[..., Any], wire: Any, tmp_pa
     with os.fdopen(here) as announced:
         first = [int(announced.readline()) for _ in range(N_JOBS)]
         server.kill()
-        dead(first)
+        for pid in first:
+            gone(pid)
         go = os.open(folder / "go", os.O_RDWR)
         os.write(go, bytes(N_JOBS))
         server = make_server("data", *slots, env=engine)

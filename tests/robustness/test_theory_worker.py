@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -16,29 +15,6 @@ import pytest
 from probescout_client.wire.v1 import probescout_pb2 as pb
 from probescout_client.wire.v1 import probescout_pb2_grpc as rpc
 
-ENGINE = """
-import os
-
-class Waiting:
-    name, summary, params_schema = "waiting", "Waits to be let go, when it is given a folder", {"type": "object"}
-    quantities = {"energy": "eV"}
-
-    def version(self):
-        return "1"
-
-    def prepare(self, patch):
-        return {}
-
-    def run(self, structure, report):
-        from probescout.core.theory import Quantity
-
-        if "folder" in structure:
-            with open(os.path.join(structure["folder"], "here"), "w") as here:
-                here.write("%d\\n" % os.getpid())
-            with open(os.path.join(structure["folder"], "go"), "rb", buffering=0) as go:
-                go.read(1)
-        return [Quantity("energy", structure["n"], "eV")]
-"""
 Start = Callable[..., subprocess.Popen[str]]
 
 
@@ -69,12 +45,6 @@ class Stage:
         listing = pb.ListTheoryJobsRequest(campaign=self.campaign)
         found = self.stub.ListTheoryJobs(listing, metadata=self.server.metadata, timeout=30).jobs
         return next(row for row in found if row.name.endswith(f"/{job}"))
-
-
-@pytest.fixture
-def engine(tmp_path: Path, wire: Any) -> dict[str, str]:
-    """An environment in which the engine is installed."""
-    return wire.install_engine(tmp_path / "engines", "waiting", "Waiting", ENGINE)
 
 
 @pytest.fixture
@@ -115,18 +85,9 @@ def told(worker: subprocess.Popen[str]) -> dict[str, Any]:
     return line
 
 
-def gone(pid: int) -> None:
-    """Wait until a process has ended."""
-    try:
-        watch = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    ready, _, _ = select.select([watch], [], [], 60.0)
-    os.close(watch)
-    assert ready, f"process {pid} of a job outlives its worker"
-
-
-def test_jobs_run_elsewhere_and_go_to_others_when_their_worker_dies(stage: Stage, start: Start, tmp_path: Path) -> None:
+def test_jobs_run_elsewhere_and_go_to_others_when_their_worker_dies(
+    stage: Stage, start: Start, tmp_path: Path, gone: Callable[[int], None]
+) -> None:
     first = start("first", "--lease-s", "1.5")
     ready = told(first)
     assert (ready["worker_id"], ready["engines"], ready["slots"], ready["pid"]) == ("first", ["waiting"], 1, first.pid)
@@ -171,9 +132,9 @@ def test_a_worker_without_the_right_token_ends_and_says_why(stage: Stage, start:
 
 
 def test_an_engine_that_fails_when_asked_keeps_no_other_from_running(
-    stage: Stage, start: Start, tmp_path: Path, wire: Any
+    stage: Stage, start: Start, tmp_path: Path, wire: Any, waiting: str
 ) -> None:
-    broken = ENGINE.replace("class Waiting", "class Broken").replace('"waiting"', '"broken"')
+    broken = waiting.replace("class Waiting", "class Broken").replace('"waiting"', '"broken"')
     wire.install_engine(
         tmp_path / "engines", "broken", "Broken", broken.replace('return "1"', 'raise OSError("no disk")')
     )
