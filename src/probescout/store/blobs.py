@@ -6,10 +6,8 @@ A blob lies at `blobs/ab/<sha256>`, written, synced and renamed before any event
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import itertools
-import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,10 +15,11 @@ from pathlib import Path
 from typing import Self
 
 from probescout.core.clock import Clock, SystemClock
-from probescout.core.errors import HistoryMismatch, InvalidInput, NotFound, Overloaded, Reason, Unavailable
+from probescout.core.errors import InvalidInput, NotFound, Overloaded, Reason
 from probescout.core.ports import BlobInfo, BlobStore
 from probescout.store import durable
-from probescout.store.blob_names import blob_name, is_digest
+from probescout.store.blob_files import damaged, disk, found, grow, is_whole
+from probescout.store.blob_names import is_digest
 
 MAX_BLOB_BYTES = 2**30
 MAX_UPLOADS = 16
@@ -83,7 +82,7 @@ class Blobs(BlobStore):
         """
         blobs = cls(directory, max_blob_bytes=max_blob_bytes, max_uploads=max_uploads)
         oldest = (clock or SystemClock()).now() - stale_after_s
-        with _disk():
+        with disk():
             blobs._incoming.mkdir(parents=True, exist_ok=True)
             for path in blobs._incoming.iterdir():
                 if not is_digest(path.stem) or path.stat().st_mtime < oldest:
@@ -101,8 +100,8 @@ class Blobs(BlobStore):
         self._refuse_large(len(data))
         digest = hashlib.sha256(data).hexdigest()
         path = self._path(digest)
-        with _disk():
-            if not _is_whole(path, digest):
+        with disk():
+            if not is_whole(path, digest):
                 scratch = self._incoming / f"put-{next(self._scratch_numbers)}"
                 self._make_shelf(path)
                 durable.write(path, data, scratch=scratch)
@@ -118,10 +117,10 @@ class Blobs(BlobStore):
             HistoryMismatch: DIGEST_MISMATCH when the file is damaged.
             Unavailable: STORE_UNAVAILABLE when the disk cannot be read.
         """
-        with _disk(), _found(digest):
+        with disk(), found(digest):
             data = self._path(digest).read_bytes()
         if hashlib.sha256(data).hexdigest() != digest:
-            raise _damaged(digest)
+            raise damaged(digest)
         return data
 
     def chunks(self, digest: str, *, size: int = _CHUNK) -> Iterator[bytes]:
@@ -132,9 +131,9 @@ class Blobs(BlobStore):
             HistoryMismatch: DIGEST_MISMATCH when the file is damaged.
             Unavailable: STORE_UNAVAILABLE when the disk cannot be read.
         """
-        with _disk(), _found(digest), open(self._path(digest), "rb") as file:
+        with disk(), found(digest), open(self._path(digest), "rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != digest:
-                raise _damaged(digest)
+                raise damaged(digest)
             file.seek(0)
             while piece := file.read(size):
                 yield piece
@@ -157,9 +156,9 @@ class Blobs(BlobStore):
         if size < 0:
             raise InvalidInput(Reason.FIELD_INVALID, f"size is {size}; give the number of bytes", field="size")
         self._refuse_large(size)
-        with self._lock, _disk():
+        with self._lock, disk():
             stored = self._path(sha256)
-            if stored.is_file() and stored.stat().st_size == size and _is_whole(stored, sha256):
+            if stored.is_file() and stored.stat().st_size == size and is_whole(stored, sha256):
                 return Upload(sha256, size, True)
             path = self._incoming / f"{sha256}.{size}"
             if not path.exists():
@@ -176,7 +175,7 @@ class Blobs(BlobStore):
                 the end.
             Unavailable: STORE_UNAVAILABLE when the disk refuses; the bytes are not counted.
         """
-        with self._lock, _disk():
+        with self._lock, disk():
             path, size = self._upload(upload_id)
             received = path.stat().st_size
             if not 0 <= offset <= received:
@@ -191,7 +190,7 @@ class Blobs(BlobStore):
                 if file.read(known) != data[:known]:
                     message = f"bytes from offset {offset} differ from those received; go on from offset {received}"
                     raise InvalidInput(Reason.FIELD_INVALID, message, field="data")
-                _grow(file.fileno(), data[known:], received)
+                grow(file.fileno(), data[known:], received)
             return received + len(data) - known
 
     def finish(self, upload_id: str) -> BlobInfo:
@@ -203,7 +202,7 @@ class Blobs(BlobStore):
                 the upload is then dropped.
             Unavailable: STORE_UNAVAILABLE when the disk refuses.
         """
-        with self._lock, _disk():
+        with self._lock, disk():
             stored = self._path(upload_id) if is_digest(upload_id) else None
             if stored and stored.is_file() and not self._find_upload(upload_id):
                 durable.sync_directory(stored.parent)
@@ -213,7 +212,7 @@ class Blobs(BlobStore):
             if received != size:
                 message = f"{received} of {size} bytes are here; go on from offset {received}, then finish"
                 raise InvalidInput(Reason.BLOB_INCOMPLETE, message, field="upload_id")
-            if not _is_whole(path, upload_id):
+            if not is_whole(path, upload_id):
                 path.unlink()
                 message = f"the {size} bytes received do not have the SHA-256 {upload_id}; begin the upload again"
                 raise InvalidInput(Reason.DIGEST_MISMATCH, message, field="sha256")
@@ -255,51 +254,3 @@ class Blobs(BlobStore):
         if size > self._max_blob_bytes:
             message = f"the blob has {size} bytes, {self._max_blob_bytes} are allowed; crop or bin the array"
             raise InvalidInput(Reason.BLOB_TOO_LARGE, message, field="size")
-
-
-def _grow(descriptor: int, data: bytes, received: int) -> None:
-    """Append to an upload, all or nothing: what is counted as received is the size of the file."""
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.pwrite(descriptor, view, received + len(data) - len(view)) :]
-    except BaseException:
-        os.ftruncate(descriptor, received)
-        raise
-
-
-def _is_whole(path: Path, digest: str) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == digest
-    except FileNotFoundError:
-        return False
-
-
-def _damaged(digest: str) -> HistoryMismatch:
-    message = (
-        f"the bytes of blob {blob_name(digest)} do not match its name; restore the file from a copy, or upload it again"
-    )
-    return HistoryMismatch(Reason.DIGEST_MISMATCH, message, field="blob")
-
-
-@contextlib.contextmanager
-def _found(digest: str) -> Iterator[None]:
-    """Turn a missing file, or a digest that cannot name one, into NotFound."""
-    missing = NotFound(Reason.BLOB_NOT_FOUND, f"there is no blob {digest[:80]!r}; upload it first", field="blob")
-    if not is_digest(digest):
-        raise missing
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise missing from error
-
-
-@contextlib.contextmanager
-def _disk() -> Iterator[None]:
-    """Turn an error of the disk into ours."""
-    try:
-        yield
-    except OSError as error:
-        message = f"the disk refuses the blob ({error}); free space or mend the disk, then try again"
-        raise Unavailable(Reason.STORE_UNAVAILABLE, message) from error
