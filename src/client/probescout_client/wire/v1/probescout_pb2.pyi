@@ -420,8 +420,16 @@ class TheorySpec(_message.Message):
     is_automatic_disabled: bool
     def __init__(self, engine: _Optional[str] = ..., settings_json: _Optional[str] = ..., quantity: _Optional[str] = ..., window_m: _Optional[float] = ..., deadline_s: _Optional[float] = ..., lease_s: _Optional[float] = ..., max_attempts: _Optional[int] = ..., max_running: _Optional[int] = ..., is_automatic_disabled: bool = ...) -> None: ...
 
+class TransferSpec(_message.Message):
+    __slots__ = ("model", "blob")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    BLOB_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    blob: str
+    def __init__(self, model: _Optional[str] = ..., blob: _Optional[str] = ...) -> None: ...
+
 class CampaignSpec(_message.Message):
-    __slots__ = ("title", "sample", "instrument", "operator", "scalarizer", "policy", "seed_design", "budget", "limits", "candidates", "seed", "lease_s", "is_minimizing", "dose_unit", "metadata_json", "is_deep_member_disabled", "members", "objectives", "stop_rules", "motion", "theory")
+    __slots__ = ("title", "sample", "instrument", "operator", "scalarizer", "policy", "seed_design", "budget", "limits", "candidates", "seed", "lease_s", "is_minimizing", "dose_unit", "metadata_json", "is_deep_member_disabled", "members", "objectives", "stop_rules", "motion", "theory", "transfer")
     TITLE_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_FIELD_NUMBER: _ClassVar[int]
     INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
@@ -443,6 +451,7 @@ class CampaignSpec(_message.Message):
     STOP_RULES_FIELD_NUMBER: _ClassVar[int]
     MOTION_FIELD_NUMBER: _ClassVar[int]
     THEORY_FIELD_NUMBER: _ClassVar[int]
+    TRANSFER_FIELD_NUMBER: _ClassVar[int]
     title: str
     sample: str
     instrument: str
@@ -464,7 +473,8 @@ class CampaignSpec(_message.Message):
     stop_rules: _containers.RepeatedCompositeFieldContainer[StopRule]
     motion: MotionCost
     theory: TheorySpec
-    def __init__(self, title: _Optional[str] = ..., sample: _Optional[str] = ..., instrument: _Optional[str] = ..., operator: _Optional[str] = ..., scalarizer: _Optional[_Union[ScalarizerSpec, _Mapping]] = ..., policy: _Optional[_Union[PolicySpec, _Mapping]] = ..., seed_design: _Optional[_Union[SeedDesign, _Mapping]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., candidates: _Optional[_Union[CandidateSpace, _Mapping]] = ..., seed: _Optional[int] = ..., lease_s: _Optional[float] = ..., is_minimizing: bool = ..., dose_unit: _Optional[str] = ..., metadata_json: _Optional[str] = ..., is_deep_member_disabled: bool = ..., members: _Optional[_Iterable[str]] = ..., objectives: _Optional[_Iterable[_Union[Objective, _Mapping]]] = ..., stop_rules: _Optional[_Iterable[_Union[StopRule, _Mapping]]] = ..., motion: _Optional[_Union[MotionCost, _Mapping]] = ..., theory: _Optional[_Union[TheorySpec, _Mapping]] = ...) -> None: ...
+    transfer: TransferSpec
+    def __init__(self, title: _Optional[str] = ..., sample: _Optional[str] = ..., instrument: _Optional[str] = ..., operator: _Optional[str] = ..., scalarizer: _Optional[_Union[ScalarizerSpec, _Mapping]] = ..., policy: _Optional[_Union[PolicySpec, _Mapping]] = ..., seed_design: _Optional[_Union[SeedDesign, _Mapping]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., candidates: _Optional[_Union[CandidateSpace, _Mapping]] = ..., seed: _Optional[int] = ..., lease_s: _Optional[float] = ..., is_minimizing: bool = ..., dose_unit: _Optional[str] = ..., metadata_json: _Optional[str] = ..., is_deep_member_disabled: bool = ..., members: _Optional[_Iterable[str]] = ..., objectives: _Optional[_Iterable[_Union[Objective, _Mapping]]] = ..., stop_rules: _Optional[_Iterable[_Union[StopRule, _Mapping]]] = ..., motion: _Optional[_Union[MotionCost, _Mapping]] = ..., theory: _Optional[_Union[TheorySpec, _Mapping]] = ..., transfer: _Optional[_Union[TransferSpec, _Mapping]] = ...) -> None: ...
 
 class BudgetUse(_message.Message):
     __slots__ = ("probes_spent", "probes_reserved", "seconds_spent", "seconds_reserved", "dose_spent", "dose_reserved", "core_hours_spent", "core_hours_reserved")
