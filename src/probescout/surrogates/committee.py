@@ -19,6 +19,7 @@ from probescout.surrogates.features import Features
 from probescout.surrogates.field import Field, nearest
 from probescout.surrogates.informing import Informed
 from probescout.surrogates.members.catalogue import LEARNT
+from probescout.surrogates.model import Model
 from probescout.surrogates.noise import Scale
 from probescout.surrogates.scores import Calibration
 
@@ -115,6 +116,15 @@ class Committee(Informed):
         learnt, arrays = self._model.learnt, self.features.arrays
         name = next((m.name for m in LEARNT if m.name in learnt), "bank" if "bank" in arrays else "xy")
         return name, learnt[name] if name in learnt else arrays[name]
+
+    @property
+    def plain(self) -> Model:
+        """The members' posteriors as measurements alone have made them."""
+        return self._model
+
+    def plain_weights(self) -> FloatArray:
+        """Return the weight (member,) of each member of `plain`."""
+        return self._view.assessment.weights
 
     def explain(self, index: int) -> dict[str, Any]:
         """Return why the committee believes what it does at a candidate, JSON values only."""

@@ -6,8 +6,9 @@ wins on every material, so each feeds a member of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,12 @@ from scipy import ndimage
 
 from probescout.core.errors import InvalidInput, Reason
 from probescout.core.geometry import pixel_centers
+from probescout.surrogates.components import PATCH, Components, RowsOf, components, spread_rows, standardised_components
+from probescout.surrogates.members.catalogue import EARLIER
 
 Float32 = NDArray[np.float32]
 FloatArray = NDArray[np.float64]
 
-PATCH = 8
-"""Edge of the small patches, pixels."""
 N_PATCH_COMPONENTS = 10
 N_BANK_COMPONENTS = 8
 BANK_SCALE = 2.0
@@ -29,9 +30,13 @@ DUST = 0.1
 spread, and no farther, or one hot pixel would set the scale of everything else."""
 CLIP = 4.0
 """The standardised image is clipped here, in SD."""
-FIT_ROWS = 20_000
-"""Components are fitted on at most so many rows, evenly spread: enough for 192 dimensions, and fast at a megapixel."""
-CHUNK_ROWS = 65_536
+
+
+class Sees(Protocol):
+    """A model of an earlier campaign."""
+
+    def seen(self, n: int, rows_of: Mapping[str, RowsOf]) -> Float32:
+        """Return what it predicts (n, 1) for candidates whose raw patches and filter responses are given."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,8 @@ class Features:
     """(height, width) of the grid of candidates; None when they form no grid."""
     image: Float32 | None = None
     """(channel, y, x) standardised; None when the candidates are not pixels of one image."""
+    components: Mapping[str, Components] = field(default_factory=dict, repr=False)
+    """Behind the representations of that name."""
 
     @property
     def n_candidates(self) -> int:
@@ -65,12 +72,13 @@ class Features:
         return np.floor(self.positions * self.image.shape[1:]).astype(np.intp)
 
 
-def compute_features(image: NDArray[np.generic], *, stride: int = 1) -> Features:
+def compute_features(image: NDArray[np.generic], *, stride: int = 1, earlier: Sees | None = None) -> Features:
     """Represent every stride-th pixel of an image.
 
     Args:
         image: (y, x) or (channel, y, x), any unit; non-finite pixels are filled with the median of their channel.
         stride: Keep every stride-th row and column, as `core.geometry.pixel_centers` does.
+        earlier: A model of an earlier campaign, whose word becomes one more representation; None: there is none.
 
     Raises:
         InvalidInput: SHAPE_MISMATCH when the image has not two or three axes or is empty; PARAM_INVALID when the
@@ -89,24 +97,22 @@ def compute_features(image: NDArray[np.generic], *, stride: int = 1) -> Features
     cols = np.arange(stride // 2, width, stride)
     grid_y, grid_x = np.meshgrid(rows, cols, indexing="ij")
     xy = np.column_stack([grid_y.ravel(), grid_x.ravel()]) / max(height, width)
-    return Features(
-        {
-            "xy": np.ascontiguousarray(xy, dtype=np.float32),
-            "pca8": _patch_components(channels, rows, cols),
-            "bank": _bank_components(_image_bank(channels, rows, cols)),
-        },
-        pixel_centers(height, width, stride),
-        (len(rows), len(cols)),
-        channels,
+    arrays, found = _represented(
+        xy, _patches(channels, rows, cols), spread_rows(len(xy)), _image_bank(channels, rows, cols), earlier
     )
+    shape = len(rows), len(cols)
+    return Features(arrays, pixel_centers(height, width, stride), shape, channels, found)
 
 
-def features_of_patches(patches: NDArray[np.generic], positions: FloatArray) -> Features:
+def features_of_patches(
+    patches: NDArray[np.generic], positions: FloatArray, *, earlier: Sees | None = None
+) -> Features:
     """Represent candidates of which only a patch each is known, without an overview image.
 
     Args:
         patches: (candidate, channel, y, x), any unit; all are standardised together.
         positions: (candidate, 2) fractional (y, x).
+        earlier: As for `compute_features`.
 
     Raises:
         InvalidInput: SHAPE_MISMATCH when the two do not fit together.
@@ -123,18 +129,13 @@ def features_of_patches(patches: NDArray[np.generic], positions: FloatArray) -> 
     top, left = max((height - PATCH) // 2, 0), max((width - PATCH) // 2, 0)
     centre = stack[:, :, top : top + PATCH, left : left + PATCH]
     flat = np.ascontiguousarray(np.moveaxis(centre, 0, 1)).reshape(n, -1)
-    pca = _project(flat, n, lambda part: flat[part], N_PATCH_COMPONENTS)
     bank = [
         response[:, height // 2, width // 2] for channel in stack for response in _responses(channel, (0.0, 1.0, 1.0))
     ]
-    return Features(
-        {
-            "xy": np.ascontiguousarray(positions, dtype=np.float32),
-            "pca8": pca,
-            "bank": _bank_components(np.stack(bank, axis=1)),
-        },
-        np.asarray(positions, dtype=np.float64),
+    arrays, found = _represented(
+        np.asarray(positions), lambda part: flat[part], np.arange(n), np.stack(bank, axis=1), earlier
     )
+    return Features(arrays, np.asarray(positions, dtype=np.float64), components=found)
 
 
 def features_of_box(positions: FloatArray) -> Features:
@@ -192,8 +193,8 @@ def _standardised(array: NDArray[np.generic]) -> Float32:
     return out
 
 
-def _patch_components(channels: Float32, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Float32:
-    """Return the leading components (candidate, 10) of the 8 x 8 patches around the kept pixels."""
+def _patches(channels: Float32, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> RowsOf:
+    """Return what gives the 8 x 8 patches (part, 64 * channel) around kept pixels."""
     before, after = PATCH // 2, PATCH - PATCH // 2 - 1
     padded = np.pad(channels, [(0, 0), (before, after), (before, after)], mode="reflect")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (PATCH, PATCH), axis=(1, 2))
@@ -203,8 +204,7 @@ def _patch_components(channels: Float32, rows: NDArray[np.intp], cols: NDArray[n
         picked = windows[:, rows[part // n_cols], cols[part % n_cols]]
         return np.ascontiguousarray(np.moveaxis(picked, 0, 1)).reshape(len(part), -1)
 
-    n = len(rows) * n_cols
-    return _project(patches(_spread(n, FIT_ROWS)), n, patches, N_PATCH_COMPONENTS)
+    return patches
 
 
 def _responses(image: Float32, axes: tuple[float, ...]) -> Iterator[Float32]:
@@ -243,42 +243,26 @@ def _image_bank(channels: Float32, rows: NDArray[np.intp], cols: NDArray[np.intp
     return np.stack(picked, axis=1)
 
 
-def _bank_components(responses: Float32) -> Float32:
-    """Standardise the responses (candidate, filter) and return their components (candidate, 8), first SD 2."""
-    table = responses - responses.mean(axis=0, dtype=np.float64).astype(np.float32)
-    sd = table.std(axis=0, dtype=np.float64)
-    table /= np.where(sd > 1e-6, sd, 1.0).astype(np.float32)
-    n = len(table)
-    fit = table[_spread(n, FIT_ROWS)]
-    return np.float32(BANK_SCALE) * _project(fit, n, lambda part: table[part], N_BANK_COMPONENTS)
-
-
-def _spread(n: int, most: int) -> NDArray[np.intp]:
-    """Return at most `most` of the indices 0..n-1, drawn without pattern but always the same."""
-    if n <= most:
-        return np.arange(n)
-    return np.sort(np.random.default_rng(n).choice(n, most, replace=False))
-
-
-def _project(fit: Float32, n: int, rows_of: Callable[[NDArray[np.intp]], Float32], n_components: int) -> Float32:
-    """Return principal components (n, component) of rows, all divided by the SD of the first.
+def _represented(
+    xy: NDArray[np.floating], patches: RowsOf, fitted_on: NDArray[np.intp], responses: Float32, earlier: Sees | None
+) -> tuple[dict[str, Float32], dict[str, Components]]:
+    """Return the representations of all candidates, and the components behind them.
 
     Args:
-        fit: (row, dim) rows on which the components are fitted.
-        n: Number of rows in all.
-        rows_of: Returns the rows (part, dim) of given indices.
-        n_components: Number to keep; fewer when there are fewer dimensions.
+        xy: (candidate, 2).
+        patches: Gives the small patches.
+        fitted_on: Candidates on whose patches the components are fitted.
+        responses: (candidate, 13 * channel) of the filter bank.
+        earlier: What a model of an earlier campaign says of candidates; None: there is none.
     """
-    mean = fit.mean(axis=0, dtype=np.float64)
-    centred = fit.astype(np.float64) - mean
-    values, vectors = np.linalg.eigh(centred.T @ centred / len(fit))
-    basis = vectors[:, ::-1][:, :n_components]
-    # The sign of an eigenvector is arbitrary: the largest entry is made positive, so that every machine agrees.
-    basis = basis * np.where(basis[np.abs(basis).argmax(axis=0), np.arange(basis.shape[1])] < 0, -1.0, 1.0)
-    sd = float(np.sqrt(max(values[-1], 0.0)))
-    basis32 = (basis / (sd if sd > 1e-9 else 1.0)).astype(np.float32)
-    out = np.empty((n, basis32.shape[1]), dtype=np.float32)
-    for start in range(0, n, CHUNK_ROWS):
-        part = np.arange(start, min(start + CHUNK_ROWS, n))
-        out[part] = (rows_of(part) - mean.astype(np.float32)) @ basis32
-    return out
+    n = len(xy)
+    rows_of: dict[str, RowsOf] = {"pca8": patches, "bank": lambda part: responses[part]}
+    found = {
+        "pca8": components(patches(fitted_on), N_PATCH_COMPONENTS),
+        "bank": standardised_components(responses, N_BANK_COMPONENTS, BANK_SCALE),
+    }
+    arrays = {"xy": np.ascontiguousarray(xy, dtype=np.float32)}
+    arrays |= {name: found[name].of_all(n, rows_of[name]) for name in found}
+    if earlier is not None:
+        arrays[EARLIER] = earlier.seen(n, rows_of)
+    return arrays, found

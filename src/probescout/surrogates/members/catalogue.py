@@ -9,6 +9,8 @@ from dataclasses import replace
 from probescout.core.errors import InvalidInput, Reason
 from probescout.surrogates.members.definition import Group, Member
 
+EARLIER = "earlier"
+"""Representation that holds what the model of an earlier campaign predicts."""
 ONE = (0.0, 1.0)
 HALF = (-math.log(2.0), 1.0)
 THIRD = (-math.log(3.0), 1.0)
@@ -16,11 +18,22 @@ XY_LENGTH = (math.log(0.25), 0.7)
 PCA8_LENGTH = (0.5 * math.log(10.0), 1.0)
 BANK_LENGTH = (math.log(2.0), 0.8)
 DEEP_LENGTH = (0.0, 0.7)
+EARLIER_LENGTH, EARLIER_AMPLITUDE = (1.5, 0.7), (1.5, 1.0)
+"""Long and large: nearly a line, with a slope of some 0.6 that may have either sign and bend where the data say so."""
 
 XY = Member("xy", (Group("xy", XY_LENGTH, ONE),))
 PCA8 = Member("pca8", (Group("pca8", PCA8_LENGTH, ONE),))
 BANK = Member("bank", (Group("bank", BANK_LENGTH, ONE),))
 BANK_XY = Member("bank_xy", (Group("bank", BANK_LENGTH, HALF), Group("xy", XY_LENGTH, HALF)))
+TRANSFER = Member(
+    EARLIER,
+    (
+        Group(EARLIER, EARLIER_LENGTH, EARLIER_AMPLITUDE),
+        Group("bank", BANK_LENGTH, THIRD),
+        Group("xy", XY_LENGTH, THIRD),
+    ),
+)
+"""Sees what an earlier campaign's model predicts: the target may follow it, in any way and not at all."""
 DEEP = Member(
     "deep",
     (Group("deep", DEEP_LENGTH, THIRD), Group("bank", BANK_LENGTH, THIRD), Group("xy", XY_LENGTH, THIRD)),
@@ -33,7 +46,7 @@ CONV = Member(
     is_deep=True,
 )
 
-SHALLOW = (XY, PCA8, BANK, BANK_XY)
+SHALLOW = (XY, PCA8, BANK, BANK_XY, TRANSFER)
 LEARNT = (DEEP, CONV)
 """Members that learn their representation, each of the name of its first group; a committee has one of them at most."""
 DEEP_INPUTS = ("pca8", "bank")
@@ -54,7 +67,7 @@ def check_members(names: Sequence[str], *, use_deep: bool = True) -> None:
     Raises:
         InvalidInput: FIELD_INVALID for a name that is not known or given twice, or when nothing is left.
     """
-    known = [member.name for member in (*SHALLOW, *LEARNT)]
+    known = [member.name for member in (*SHALLOW, *LEARNT) if member is not TRANSFER]
     for i, name in enumerate(names):
         if name not in known:
             what = f"no member of the committee is named '{name[:80]}'"
@@ -81,7 +94,7 @@ def check_members(names: Sequence[str], *, use_deep: bool = True) -> None:
 
 
 def shallow_members(features: Collection[str], chosen: Collection[str] = ()) -> tuple[Member, ...]:
-    """Return the chosen members whose representations are all there.
+    """Return the chosen members whose representations are all there, and the one that sees an earlier model.
 
     Args:
         features: Names of the representations.
@@ -90,7 +103,9 @@ def shallow_members(features: Collection[str], chosen: Collection[str] = ()) -> 
     Raises:
         InvalidInput: FIELD_INVALID when none of those chosen can be built.
     """
-    wanted = {BANK_XY.name} if _is_learnt_only(chosen) else set(chosen)
+    wanted = {BANK_XY.name} if _is_alone(features, chosen) else set(chosen)
+    if wanted:
+        wanted.add(TRANSFER.name)
     found = tuple(m for m in SHALLOW if set(m.features) <= set(features) and (not wanted or m.name in wanted))
     if not found:
         raise InvalidInput(
@@ -113,7 +128,7 @@ def answering_members(features: Collection[str], chosen: Collection[str], *, has
     learnt = learnt_member(chosen)
     if not has_deep or learnt is None:
         return shallow_members(features, chosen)
-    if _is_learnt_only(chosen):
+    if _is_alone(features, chosen):
         # With nobody to be judged against it is weighed and corrected as the others are among themselves.
         return (replace(learnt, is_deep=False),)
     return (*shallow_members(features, chosen), learnt)
@@ -143,5 +158,6 @@ def deep_member(features: Collection[str], chosen: Collection[str] = (), *, has_
     return member if needed <= set(features) else None
 
 
-def _is_learnt_only(chosen: Collection[str]) -> bool:
-    return len(chosen) > 0 and set(chosen) <= {member.name for member in LEARNT}
+def _is_alone(features: Collection[str], chosen: Collection[str]) -> bool:
+    """Whether nothing but a member that learns what it sees is to answer."""
+    return len(chosen) > 0 and set(chosen) <= {member.name for member in LEARNT} and EARLIER not in features
