@@ -12,8 +12,8 @@ import signal
 from collections.abc import Callable
 
 VARIABLE = "PROBESCOUT_FAILPOINT"
-NAMES = ("before_append", "after_append", "before_commit", "after_commit", "before_reply")
-"""In the order in which a mutating call passes them; the store passes all but the last, which is the service's."""
+NAMES = ("before_append", "after_append", "before_commit", "after_commit", "before_reply", "before_index")
+"""In the order in which a mutating call passes them; the last but one is the service's, the last that of `models`."""
 
 
 def armed(setting: str) -> Callable[[str], None]:
