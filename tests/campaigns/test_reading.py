@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from probescout.campaigns.describe import described, lines
+from probescout.campaigns.measuring import _declaration
 from probescout.campaigns.reading import read_file, read_text
 from probescout.campaigns.spec import CampaignFile, Outputs
 from probescout.core.errors import InvalidInput, Reason
@@ -138,6 +139,17 @@ def test_the_digest_covers_what_is_measured_and_nothing_else(read: Read, text: s
     assert read(more="[confirm]\nrequired = true\n[schedule]\ncron = '* * * * *'").digest == digest
     for old, new in (("probes = 5", "probes = 6"), ("scene_seed = 1", "scene_seed = 2"), ('"left"', '"lift"')):
         assert read((old, new)).digest != digest
+
+
+def test_an_earlier_model_is_named_and_a_file_without_one_is_what_it_was(read: Read) -> None:
+    plain, more = read(), read(("[model]\n", '[model]\ntransfer = "steel@2"\n'))
+    assert "transfer" not in plain.to_json()["model"] and plain.model.transfer is None
+    assert more.model.transfer == "steel@2" and more.digest != plain.digest
+    assert _declaration(plain, plain.regions[0])["transfer"] == ""
+    assert _declaration(more, more.regions[0])["transfer"] == "steel@2"
+    with pytest.raises(InvalidInput) as caught:
+        read(("[model]\n", '[model]\ntransfer = ""\n'))
+    assert caught.value.reason is Reason.FIELD_MISSING and caught.value.field == "model.transfer"
 
 
 def test_the_example_can_be_run() -> None:

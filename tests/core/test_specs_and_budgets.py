@@ -31,6 +31,7 @@ from probescout.core.specs import (
     checked_id,
 )
 from probescout.core.theory_spec import TheorySpec
+from probescout.core.transfer_spec import TransferSpec
 
 SPEC = CampaignSpec(PluginSpec("band_sum"))
 THEORY = TheorySpec(PluginSpec("xtb"), "energy")
@@ -122,6 +123,7 @@ def test_the_etag_follows_every_field() -> None:
         "stop_rules": (StopRule("map_error", 0.1),),
         "motion": MotionCost(0.1),
         "theory": THEORY,
+        "transfer": TransferSpec("steel@1"),
     }
     assert set(changes) == set(SPEC.__dataclass_fields__)
     tags = {SPEC.etag} | {replace(SPEC, **{k: v}).etag for k, v in changes.items()}

@@ -106,6 +106,7 @@ class Planner:
         stop_rules: Optional[Dict[str, float]] = None,
         motion: Optional[Motion] = None,
         theory: Optional[TheoryPlan] = None,
+        transfer: str = "",
         **options: Any,
     ) -> Run:
         """Declare a campaign, send its image and return the run.
@@ -150,6 +151,8 @@ class Planner:
             stop_rules: Bound of each rule by name, for example {"expected_regret": 0.1}; see `Run.advice`.
             motion: What moving and measuring cost, for policies that weigh it; None: every point costs the same.
             theory: Which simulations of patches may inform the model; None: none. See `Run.theory`.
+            transfer: NAME or NAME@VERSION of an earlier campaign's model in the server's registry, which joins the
+                committee; empty: none.
             **options: Fields of RunOptions, for example prefetch=4, park_after_s=60, on_park=blank_beam.
 
         Raises:
@@ -182,6 +185,7 @@ class Planner:
             stop_rules=[pb.StopRule(name=name, bound=bound) for name, bound in (stop_rules or {}).items()],
             motion=to_motion(motion),
             theory=to_theory(theory),
+            transfer=pb.TransferSpec(model=transfer) if transfer else None,
         )
         request = pb.CreateCampaignRequest(request_id=str(uuid.uuid4()), campaign_id=campaign or "", spec=spec)
         try:

@@ -15,6 +15,7 @@ from probescout.core.specs import Budget, CampaignSpec, Objective, SeedDesign, S
 from probescout.core.specs import Limits as CoreLimits
 from probescout.core.specs import Polygon as CorePolygon
 from probescout.core.theory_spec import TheorySpec
+from probescout.core.transfer_spec import TransferSpec
 from probescout.runtime.validating import validated
 
 MAX_NAME = 24
@@ -145,6 +146,7 @@ def _core_spec(file: CampaignFile, region: Region) -> CampaignSpec:
         lease_s=limits.lease_s,
         is_deep_member_disabled=not file.model.deep,
         members=file.model.members,
+        transfer=None if file.model.transfer is None else TransferSpec(file.model.transfer),
         objectives=tuple(Objective(PluginSpec(o.name, o.params), o.minimize) for o in file.objectives),
         stop_rules=file.stop_rules,
         theory=None if theory is None else TheorySpec(PluginSpec(theory.engine, theory.settings), theory.quantity),
@@ -165,6 +167,7 @@ def _in_file(field: str, region: str) -> str:
         ("spec.seed", "campaign.seed"),
         ("spec.lease_s", "limits.lease_s"),
         ("spec.stop_rules", "stop.rules"),
+        ("spec.transfer.model", "model.transfer"),
         ("spec.", ""),
     ):
         if field.startswith(core):

@@ -95,6 +95,7 @@ def _declaration(file: CampaignFile, region: Region) -> dict[str, Any]:
         "lease_s": limits.lease_s,
         "deep": file.model.deep,
         "members": file.model.members,
+        "transfer": file.model.transfer or "",
         "stop_rules": {rule.name: rule.bound for rule in file.stop_rules},
         "theory": theory and ps.TheoryPlan(**{f.name: getattr(theory, f.name) for f in fields(theory)}),
     }

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from probescout.core.jsonable import to_json
+from probescout.core.jsonable import SPARSE, to_json
 from probescout.core.specs import Budget, StopRule
 
 Polygon = tuple[tuple[float, float], ...]
@@ -139,6 +139,8 @@ class Model:
     deep: bool = True
     members: tuple[str, ...] = ()
     """Members of the committee that take part; none: all."""
+    transfer: str | None = field(default=None, metadata=SPARSE)
+    """NAME or NAME@VERSION of an earlier campaign's model in the server's registry, which joins the committee."""
     compute_budget_s: float = 2.0
     """Time that the planner may think about a point before it answers degraded."""
 

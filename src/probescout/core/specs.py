@@ -16,6 +16,7 @@ from probescout.core.geometry import Position
 from probescout.core.jsonable import SPARSE, to_json
 from probescout.core.plugin_spec import PluginSpec as PluginSpec
 from probescout.core.theory_spec import TheorySpec, check_theory
+from probescout.core.transfer_spec import TransferSpec, check_transfer
 
 MAX_COUNT = 64
 """Most suggestions of one call."""
@@ -167,6 +168,8 @@ class CampaignSpec:
     """None: every point costs the same."""
     theory: TheorySpec | None = field(default=None, metadata=SPARSE)
     """None: no simulations, and a campaign that is to the byte as if there were none in the world."""
+    transfer: TransferSpec | None = field(default=None, metadata=SPARSE)
+    """None: nothing is taken over from an earlier campaign."""
 
     @property
     def etag(self) -> str:
@@ -185,6 +188,7 @@ UPDATABLE = frozenset(f.name for f in fields(CampaignSpec)) - {
     "seed",
     "metadata",
     "objectives",
+    "transfer",
 }
 """Fields that UpdateCampaign may change; the others define what has already happened."""
 
@@ -215,6 +219,8 @@ def check_spec(spec: CampaignSpec) -> None:
         _check_motion(spec.motion)
     if spec.theory is not None:
         check_theory(spec.theory)
+    if spec.transfer is not None:
+        check_transfer(spec.transfer)
     if not 1.0 <= spec.lease_s <= 86400.0:
         raise InvalidInput(Reason.FIELD_INVALID, f"lease of {spec.lease_s} s; give 1 to 86400 s", field="spec.lease_s")
     if spec.limits.border >= 0.5:

@@ -27,9 +27,12 @@ from probescout.runtime.proposing import Scene, propose
 from probescout.runtime.scalarizing import scalarize
 from probescout.runtime.validating import build_scalarizer, validated
 from probescout.runtime.wishing import wished
+from probescout.store.model_files import unpack
 from probescout.surrogates.committee import Committee
+from probescout.surrogates.earlier import EarlierModel
 from probescout.surrogates.features import Features, compute_features, features_of_patches
 from probescout.surrogates.prior.theory import Result
+from probescout.surrogates.transfer import hand_on
 
 Message = Mapping[str, Any]
 _log = logging.getLogger(__name__)
@@ -81,6 +84,7 @@ class Brain:
             "advance": self._advance,
             "fitted": self._fitted,
             "state": self._state,
+            "hand_on": self._hand_on,
         }
 
     def handle(self, message: Message) -> dict[str, Any]:
@@ -144,11 +148,12 @@ class Brain:
             image = np.asarray(message["image"])
             height, width = image.shape[-2:]
             self._set = CandidateSet.pixels(height, width, self._spec.candidates.stride)
-            self._features = compute_features(image, stride=self._spec.candidates.stride)
+            self._features = compute_features(image, stride=self._spec.candidates.stride, earlier=_earlier(message))
         else:
             positions = np.asarray(message["positions"], dtype=np.float64)
             self._set = CandidateSet.of_positions(positions)
-            self._features = features_of_patches(np.asarray(message["patches"]), positions)
+            patches = np.asarray(message["patches"])
+            self._features = features_of_patches(patches, positions, earlier=_earlier(message))
         self._positions = self._set.positions()
         self._allowed = allowed(self._spec.limits, self._mask, self._positions)
         self._values, self._fresh = set(), {}
@@ -332,6 +337,11 @@ class Brain:
     def _state(self, message: Message) -> dict[str, Any]:
         return {"state": self._model.state(), "taught": self._taught, "further": self._further.state()}
 
+    def _hand_on(self, message: Message) -> dict[str, Any]:
+        """Return what the model can hand on to another campaign; see `surrogates.transfer`."""
+        header, arrays = hand_on(self._model).parts()
+        return {"model": header, "arrays": arrays}
+
     def _news(self) -> dict[str, Any]:
         if self._committee is None:
             return {}
@@ -344,6 +354,12 @@ class Brain:
             "calibration": {f.name: getattr(told, f.name) for f in fields(Calibration)},
             "theory": theory_told(self._committee, self._sign) if self._evidence else None,
         }
+
+
+def _earlier(message: Message) -> EarlierModel | None:
+    """Return the model of an earlier campaign, which came as its file."""
+    file = message.get("earlier")
+    return None if file is None else EarlierModel.of_parts(*unpack(np.asarray(file).tobytes()))
 
 
 def _model_parts(spec: CampaignSpec) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ from probescout.core.proposals import propose, withdraw
 from probescout.core.specs import CampaignSpec
 from probescout.core.state import Campaign
 from probescout.core.suggestions import OperatorPoint
+from probescout.core.transfer_spec import check_look
 from probescout.runtime.ledger import Change
 from probescout.runtime.works import Caller, CampaignWorks, expectation
 
@@ -25,6 +26,7 @@ class Changing(CampaignWorks):
 
         Raises:
             WrongState: FRAME_EXISTS.
+            InvalidInput: MODEL_INCOMPATIBLE when the model of an earlier campaign cannot look at it.
         """
 
         def decide(state: Campaign) -> list[Change]:
@@ -35,6 +37,7 @@ class Changing(CampaignWorks):
                     "for drift, or start another campaign for another region",
                     field="frame_id",
                 )
+            check_look(state.spec.transfer, frame)
             return [Change(frame)]
 
         await self._commit(decide, caller)

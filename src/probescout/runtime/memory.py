@@ -29,6 +29,7 @@ def _versions(state: Campaign) -> dict[str, str]:
         "is_deep_member_disabled": str(spec.is_deep_member_disabled),
         "members": " ".join(spec.members),
         "image": picture.blob if picture is not None else "",
+        **({"transfer": spec.transfer.blob} if spec.transfer is not None else {}),
     }
 
 

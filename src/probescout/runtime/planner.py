@@ -31,10 +31,12 @@ from probescout.runtime.settings import Settings
 from probescout.runtime.theory_asking import TheoryAsker
 from probescout.runtime.theory_broker import TheoryBroker
 from probescout.runtime.theory_staff import TheoryStaff
+from probescout.runtime.transferring import resolved
 from probescout.runtime.works import expectation
 from probescout.store.blobs import Blobs
 from probescout.store.journal import Journal
 from probescout.store.memory import MemoryBlobs, MemoryJournal
+from probescout.store.models import Models
 
 PATIENCE_S = 2.0
 """How long a call may still wait for its model when the planner closes."""
@@ -69,6 +71,7 @@ class Planner:
         """The desk at which executors take the theory jobs of all campaigns."""
         self._staff = TheoryStaff(self.theory, self.settings, data / "theory-results" if data is not None else None)
         self._root = data / "campaigns" if data is not None else None
+        self._models = Models(data / "models") if data is not None else None
         self._desks: dict[str, Desk] = {}
         self._damaged: dict[str, ProbescoutError] = {}
         self._creating = asyncio.Lock()
@@ -133,6 +136,7 @@ class Planner:
         Raises:
             InvalidInput: The spec can never work, or the request id was used for another body.
             AlreadyExists: CAMPAIGN_EXISTS.
+            ProbescoutError: The model of an earlier campaign cannot be taken; see `transferring.resolved`.
         """
         # The id is made from the request id when the client gives none, so that a retry finds its campaign.
         name = campaign_id or "c-" + hashlib.sha256(request.id.encode()).hexdigest()[:12]
@@ -149,12 +153,15 @@ class Planner:
                 return self._desks[name]
             if name in self._damaged:
                 raise self._damaged[name]
+            loop, model = asyncio.get_running_loop(), None
+            if spec.transfer is not None:
+                spec, model = await loop.run_in_executor(None, resolved, spec, self._models)
             expect = await expectation(self.seats, spec)
             event = Created(name, spec, self.clock.now())
-            ledger = await asyncio.get_running_loop().run_in_executor(None, self._begin, event, request)
+            ledger = await loop.run_in_executor(None, self._begin, event, request, model)
             return self._seat(ledger, expect)
 
-    def _begin(self, event: Created, request: Request) -> Ledger:
+    def _begin(self, event: Created, request: Request, model: bytes | None) -> Ledger:
         store: EventStore
         blobs: BlobStore
         directory = None
@@ -165,6 +172,9 @@ class Planner:
             store = Journal.open(directory)
             blobs = Blobs.open(directory, max_blob_bytes=self.settings.max_blob_bytes)
         try:
+            if model is not None:
+                # Beside the journal that names it, so that nothing that happens to the registry changes the campaign.
+                blobs.put(model)
             ledger = Ledger.begin(
                 store, blobs, event, self.clock, principal=request.principal, receipt=request.receipt({})
             )

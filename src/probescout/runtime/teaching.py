@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from probescout.core import jobs
 from probescout.core.jsonable import to_json
 from probescout.core.ports import BlobStore
@@ -35,6 +37,8 @@ def load_request(state: Campaign, arrays: Mapping[str, Any], snapshot: Mapping[s
 def frame_arrays(state: Campaign, blobs: BlobStore) -> dict[str, Any]:
     """Return image (y, x) or (channel, y, x), mask (y, x), patches and positions of the frame, those there are.
 
+    With "earlier" (byte,), the file of an earlier campaign's model, where the campaign starts from one.
+
     Raises:
         NotFound: BLOB_NOT_FOUND.
         HistoryMismatch: DIGEST_MISMATCH when one is damaged.
@@ -45,6 +49,8 @@ def frame_arrays(state: Campaign, blobs: BlobStore) -> dict[str, Any]:
     arrays = {n: load_array(blobs, r) for n in names if (r := getattr(added, n)) is not None}
     if "mask" in arrays:
         arrays["mask"] = arrays["mask"].astype(bool)
+    if state.spec.transfer is not None:
+        arrays["earlier"] = np.frombuffer(blobs.get(state.spec.transfer.blob), np.uint8)
     return arrays
 
 

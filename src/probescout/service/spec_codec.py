@@ -26,6 +26,8 @@ from probescout.core.specs import (
     StopRule,
 )
 from probescout.core.theory_spec import TheorySpec
+from probescout.core.transfer_spec import TransferSpec
+from probescout.store.blob_names import blob_name, digest_of
 
 MAX_DEPTH = 48
 """Deepest nesting of a JSON object from a client; the journal takes 64 levels, those of the spec around it included."""
@@ -111,6 +113,7 @@ def read_spec(m: pb.CampaignSpec) -> CampaignSpec:
         stop_rules=tuple(StopRule(rule.name, rule.bound) for rule in m.stop_rules),
         motion=_read_motion(m),
         theory=_read_theory(m),
+        transfer=_read_transfer(m),
     )
 
 
@@ -144,6 +147,17 @@ def _read_theory(m: pb.CampaignSpec) -> TheorySpec | None:
         max_running=theory.max_running or TheorySpec.max_running,
         is_automatic=not theory.is_automatic_disabled,
     )
+
+
+def _read_transfer(m: pb.CampaignSpec) -> TransferSpec | None:
+    if not m.HasField("transfer"):
+        return None
+    blob = m.transfer.blob
+    return TransferSpec(m.transfer.model, digest_of(blob, field="spec.transfer.blob") if blob else "")
+
+
+def _write_transfer(transfer: TransferSpec) -> pb.TransferSpec:
+    return pb.TransferSpec(model=transfer.model, blob=blob_name(transfer.blob) if transfer.blob else "")
 
 
 def _write_theory(theory: TheorySpec) -> pb.TheorySpec:
@@ -243,6 +257,7 @@ def write_spec(spec: CampaignSpec) -> pb.CampaignSpec:
         stop_rules=[pb.StopRule(name=rule.name, bound=rule.bound) for rule in spec.stop_rules],
         motion=pb.MotionCost(**vars(spec.motion)) if spec.motion is not None else None,
         theory=_write_theory(spec.theory) if spec.theory is not None else None,
+        transfer=_write_transfer(spec.transfer) if spec.transfer is not None else None,
     )
 
 
