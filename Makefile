@@ -28,7 +28,7 @@ PROTOC = $(abspath $(PROTO_VENV))/bin/python -m grpc_tools.protoc -I $(WIRE)=../
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-prefect demo demo-campaign test test-prefect check proto proto-check docs bench-latency bench-quality bench-peers bench-tables bench-theory bench-theory-load bench-theory-workers demo-theory client-wheel client-sweep clean
+.PHONY: help install install-prefect demo demo-campaign test test-prefect check proto proto-check docs bench-latency bench-quality bench-peers bench-tables bench-theory bench-transfer bench-theory-load bench-theory-workers demo-theory client-wheel client-sweep clean
 
 help: ## list the chores
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name what; do \
@@ -116,6 +116,10 @@ bench-peers: $(INSTALLED) ## run AtomAI, GPax and gpCAM in environments of their
 # energies by xTB (none by default), which are kept in out/benchmarks/theory-energies. Those from 10,000 on were for tuning.
 bench-theory: $(INSTALLED) ## campaigns with right and wrong theory against those without, as JSON
 	@$(BIN)/python -m benchmarks.theory --seeds $(or $(SEEDS),800) --atomistic $(or $(ATOMISTIC),0) --processes $(or $(PROCESSES),2)
+
+# SEEDS=10 chooses: so many pairs of samples of each of three kinds, about 11 minutes on 2 cores.
+bench-transfer: $(INSTALLED) ## campaigns from a similar and from a meaningless earlier model against those without, as JSON
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.transfer --seeds $(or $(SEEDS),10) --processes $(or $(PROCESSES),2)
 
 # ROUNDS=4 BLOCKS=5 choose: servers, and blocks of 20 Steps an arm on each. Nothing else should run; about 8 minutes.
 bench-theory-load: $(INSTALLED) ## time Steps beside hanging, crashing and flooding theory executors, as JSON

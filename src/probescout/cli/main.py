@@ -14,6 +14,7 @@ from probescout.cli.doctor import doctor
 from probescout.cli.export import export
 from probescout.cli.inspect import inspect
 from probescout.cli.json_output import OptionalJsonPath
+from probescout.cli.model import model
 from probescout.cli.plugins import plugins
 from probescout.cli.replay import replay
 from probescout.cli.serve import serve
@@ -44,6 +45,7 @@ def main() -> None:
 
 
 app.add_typer(campaign, name="campaign")
+app.add_typer(model, name="model")
 app.command("catalogue")(catalogue)
 app.command("convert")(convert)
 app.command("demo")(demo)
