@@ -119,7 +119,7 @@ bench-theory: $(INSTALLED) ## campaigns with right and wrong theory against thos
 
 # SEEDS=10 chooses: so many pairs of samples of each of three kinds, about 11 minutes on 2 cores.
 bench-transfer: $(INSTALLED) ## campaigns from a similar and from a meaningless earlier model against those without, as JSON
-	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.transfer --seeds $(or $(SEEDS),10) --processes $(or $(PROCESSES),2)
+	@$(BIN)/python -m benchmarks.transfer --seeds $(or $(SEEDS),10) --processes $(or $(PROCESSES),2)
 
 # ROUNDS=4 BLOCKS=5 choose: servers, and blocks of 20 Steps an arm on each. Nothing else should run; about 8 minutes.
 bench-theory-load: $(INSTALLED) ## time Steps beside hanging, crashing and flooding theory executors, as JSON

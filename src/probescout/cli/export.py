@@ -33,9 +33,6 @@ def export(
     what can be read is written all the same, unless --strict is given. Maps of the model are left out, and the reason
     told, where the model cannot be rebuilt, for example when a plug-in of the campaign is not installed here.
     """
-    from probescout.core.one_thread import use_one_thread
-
-    use_one_thread()
     from probescout.export import campaign_tree, write
     from probescout.export.writing import exporter
     from probescout.runtime.recalling import recall

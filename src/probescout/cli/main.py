@@ -28,6 +28,7 @@ from probescout.core.errors import (
     Unauthenticated,
     Unavailable,
 )
+from probescout.core.one_thread import use_one_thread
 
 app = typer.Typer(
     name="probescout",
@@ -42,6 +43,7 @@ app = typer.Typer(
 @app.callback()
 def main() -> None:
     """The planner that tells a microscope where to measure next."""
+    use_one_thread()
 
 
 app.add_typer(campaign, name="campaign")

@@ -14,23 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probescout.core.calibration import Calibration
-from probescout.core.candidates import CandidateSet
 from probescout.core.errors import InvalidInput, Reason, WrongState
 from probescout.core.jsonable import from_json
 from probescout.core.ports import Planner, Scalarizer
-from probescout.core.regions import allowed
-from probescout.core.specs import CampaignSpec, CandidateKind
+from probescout.core.specs import CampaignSpec
 from probescout.runtime.further import Further, is_of, restore, take_fitted
+from probescout.runtime.ground import Ground
 from probescout.runtime.inspecting import explained, maps, theory_told
 from probescout.runtime.plugins import build, describe
 from probescout.runtime.proposing import Scene, propose
 from probescout.runtime.scalarizing import scalarize
 from probescout.runtime.validating import build_scalarizer, validated
 from probescout.runtime.wishing import wished
-from probescout.store.model_files import unpack
 from probescout.surrogates.committee import Committee
-from probescout.surrogates.earlier import EarlierModel
-from probescout.surrogates.features import Features, compute_features, features_of_patches
+from probescout.surrogates.features import Features
 from probescout.surrogates.prior.theory import Result
 from probescout.surrogates.transfer import hand_on
 
@@ -52,12 +49,8 @@ class Brain:
         self._spec: CampaignSpec | None = None
         self._scalarizer: Scalarizer | None = None
         self._policy: Planner | None = None
-        self._features: Features | None = None
+        self._ground: Ground | None = None
         self._committee: Committee | None = None
-        self._positions: NDArray[np.float64] = np.zeros((0, 2))
-        self._allowed: NDArray[np.bool_] = np.zeros(0, dtype=bool)
-        self._set: CandidateSet | None = None
-        self._mask: NDArray[np.bool_] | None = None
         self._values: set[float] = set()
         self._taught: list[list[float]] = []
         """Rows (candidate, value, variance) that the model has learnt, in order."""
@@ -126,54 +119,28 @@ class Brain:
             # They are fixed for the life of a campaign.
             self._further = Further(spec.objectives)
         self._spec = spec
-        if self._set is not None:
-            self._allowed = allowed(spec.limits, self._mask, self._positions)
-        if is_other_model and self._features is not None:
-            self._committee = self._new_committee(self._features)
+        if self._ground is None or self._committee is None:
+            return self._news()
+        self._ground = self._ground.within(spec)
+        if is_other_model:
+            self._committee = self._new_committee(self._ground.features)
             self._committee.inform(self._evidence)
             self._rebuild(self._taught)
-        elif self._committee is not None:
-            self._committee.allow(self._allowed)
-        if is_other_kind and self._features is not None:
-            self._further.renew(self._features, self._new_committee)
-        elif self._committee is not None:
-            self._further.allow(self._allowed)
+        else:
+            self._committee.allow(self._ground.allowed)
+        if is_other_kind:
+            self._further.renew(self._ground.features, self._new_committee)
+        else:
+            self._further.allow(self._ground.allowed)
         return self._news()
 
     def _load(self, message: Message) -> dict[str, Any]:
         self._configure(message)
         assert self._spec is not None
-        self._mask = message.get("mask")
-        if self._spec.candidates.kind is CandidateKind.PIXELS:
-            image = np.asarray(message["image"])
-            height, width = image.shape[-2:]
-            self._set = CandidateSet.pixels(height, width, self._spec.candidates.stride)
-            self._features = compute_features(image, stride=self._spec.candidates.stride, earlier=_earlier(message))
-        else:
-            positions = np.asarray(message["positions"], dtype=np.float64)
-            self._set = CandidateSet.of_positions(positions)
-            patches = np.asarray(message["patches"])
-            self._features = features_of_patches(patches, positions, earlier=_earlier(message))
-        self._positions = self._set.positions()
-        self._allowed = allowed(self._spec.limits, self._mask, self._positions)
+        self._ground = Ground.of(message, self._spec)
         self._values, self._fresh = set(), {}
-        rows = [[float(v) for v in row] for row in message["taught"]]
         snapshot = message.get("snapshot")
-        restored = None
-        if snapshot is not None and is_of(snapshot, rows):
-            restored = restore(self._features, snapshot["state"], self._allowed)
-        if restored is not None:
-            assert snapshot is not None
-            known = len(snapshot["taught"])
-            self._committee = restored
-            self._signed(rows[:known])
-            self._taught = rows[:known]
-            self._learn(rows[known:])
-        else:
-            self._committee = self._new_committee(self._features)
-            self._rebuild(rows)
-            if message.get("hyperparameters"):
-                take_fitted(self._committee, message["hyperparameters"])
+        self._restore([[float(v) for v in row] for row in message["taught"]], snapshot, message)
         self._evidence = ()
         try:
             self._inform(message)
@@ -185,7 +152,7 @@ class Brain:
             _log.warning("the evidence of the journal is left out: %s", error)
             self._model.inform(())
         self._further.load(
-            self._features,
+            self._ground.features,
             self._new_committee,
             message.get("further_taught", ()),
             message.get("further_hyperparameters", {}),
@@ -193,11 +160,30 @@ class Brain:
         )
         return self._news()
 
+    def _restore(self, rows: list[list[float]], snapshot: Mapping[str, Any] | None, message: Message) -> None:
+        """Have the model know these rows (candidate, value, variance): as the snapshot has it, or built anew."""
+        assert self._ground is not None
+        restored = None
+        if snapshot is not None and is_of(snapshot, rows):
+            restored = restore(self._ground.features, snapshot["state"], self._ground.allowed)
+        if restored is not None:
+            assert snapshot is not None
+            known = len(snapshot["taught"])
+            self._committee = restored
+            self._signed(rows[:known])
+            self._taught = rows[:known]
+            self._learn(rows[known:])
+        else:
+            self._committee = self._new_committee(self._ground.features)
+            self._rebuild(rows)
+            if message.get("hyperparameters"):
+                take_fitted(self._committee, message["hyperparameters"])
+
     def _new_committee(self, features: Features) -> Committee:
-        assert self._spec is not None
-        spec = self._spec
+        assert self._spec is not None and self._ground is not None
+        spec, free = self._spec, self._ground.allowed
         use_deep = not spec.is_deep_member_disabled
-        return Committee(features, seed=spec.seed, use_deep=use_deep, members=spec.members, allowed=self._allowed)
+        return Committee(features, seed=spec.seed, use_deep=use_deep, members=spec.members, allowed=free)
 
     # ------------------------------------------------------------ data
 
@@ -269,13 +255,13 @@ class Brain:
             return {**nothing, "refusal": f"the model could not plan: {error!r}", **self._news()}
 
     def _scene(self) -> Scene:
-        assert self._spec is not None and self._policy is not None
-        return Scene(self._model, self._policy, self._spec, self._positions, self._further, self._is_cold)
+        model = self._model
+        assert self._spec is not None and self._policy is not None and self._ground is not None
+        return Scene(model, self._policy, self._spec, self._ground.positions, self._further, self._is_cold)
 
     def _free(self, message: Message) -> NDArray[np.bool_]:
-        free = self._allowed.copy()
-        free[np.asarray(message["blocked"], dtype=np.intp)] = False
-        return free
+        assert self._ground is not None
+        return self._ground.free(message["blocked"])
 
     def _pick(self, message: Message) -> dict[str, Any]:
         assert self._policy is not None
@@ -297,8 +283,8 @@ class Brain:
     def _maps(self, message: Message) -> dict[str, Any]:
         has_scores = self._policy is not None and not (self._policy.needs_model and self._is_cold)
         found, told = maps(self._scene(), self._free(message), message, has_scores=has_scores)
-        shape = self._set.shape if self._set is not None and self._set.shape is not None else (-1,)
-        named = {name: values.astype(np.float32).reshape(shape) for name, values in found.items()}
+        assert self._ground is not None
+        named = {name: values.astype(np.float32).reshape(self._ground.shape) for name, values in found.items()}
         return {"maps": named, "weights": self._model.weights(), "is_cold": self._is_cold, "degraded": told}
 
     def _latent(self, message: Message) -> dict[str, Any]:
@@ -354,12 +340,6 @@ class Brain:
             "calibration": {f.name: getattr(told, f.name) for f in fields(Calibration)},
             "theory": theory_told(self._committee, self._sign) if self._evidence else None,
         }
-
-
-def _earlier(message: Message) -> EarlierModel | None:
-    """Return the model of an earlier campaign, which came as its file."""
-    file = message.get("earlier")
-    return None if file is None else EarlierModel.of_parts(*unpack(np.asarray(file).tobytes()))
 
 
 def _model_parts(spec: CampaignSpec) -> tuple[Any, ...]:
