@@ -14,7 +14,8 @@ from benchmarks.cases import PEER_CASES
 from benchmarks.peers.environments import ENVIRONMENTS
 from benchmarks.peers.results import PEER_SEEDS, RESULTS, read_results
 from benchmarks.runs import Results, Task
-from benchmarks.statistics import mean_interval, mean_ranks, overall, paired_interval, verdict
+from benchmarks.statistics import overall, verdict
+from probescout.suites.statistics import mean_interval, mean_ranks, paired_interval
 
 MOST_TOP_SHARE = 0.05
 """Of the candidates, that may tie as the largest percent."""

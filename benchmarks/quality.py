@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import os
 import sys
 import time
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from benchmarks.peers.results import peer_seeds
 from benchmarks.recorded import OUT
 from benchmarks.runs import Results, Task, carry_out
 from probescout.core.errors import InvalidInput, ProbescoutError, Reason
+from probescout.suites.working import Failure, Processes, outcomes
 
 FIRST_SEED = 20
 """Seeds below took part in choosing the recipe."""
@@ -136,22 +134,15 @@ def run_all(tasks: list[Task], results: Results, n_processes: int) -> list[dict[
     failures: list[dict[str, Any]] = []
     if not missing:
         return failures
-    one_thread()
     began = time.monotonic()
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(n_processes, len(missing)), mp_context=context, initializer=one_thread) as pool:
-        waiting: dict[Future[dict[str, Any]], Task] = {pool.submit(attempt, task): task for task in missing}
-        for n_done, future in enumerate(as_completed(waiting), start=1):
-            task = waiting[future]
+    workers = Processes(min(n_processes, len(missing)))
+    with closing(outcomes(missing, carry_out, workers)) as ended:
+        for n_done, (task, result) in enumerate(ended, start=1):
             label = f"{task.case.name} {task.arm} seed {task.seed}"
-            try:
-                result = future.result()
-            except (BrokenProcessPool, RuntimeError) as error:
+            if isinstance(result, Failure):
                 # One run that fails must not cost the hours of the others; it is shown, and the exit status is 1.
-                died = isinstance(error, BrokenProcessPool)
-                what = "a process died, perhaps for want of memory; call again to go on" if died else str(error)
-                failures.append({"case": task.case.name, "arm": task.arm, "seed": task.seed, "error": what})
-                print(f"{label} failed: {what}", file=sys.stderr, flush=True)
+                failures.append({"case": task.case.name, "arm": task.arm, "seed": task.seed, "error": result.what})
+                print(f"{label} failed: {result.what}", file=sys.stderr, flush=True)
                 continue
             results.keep(task, result)
             left_s = (time.monotonic() - began) / n_done * (len(missing) - n_done)
@@ -159,25 +150,6 @@ def run_all(tasks: list[Task], results: Results, n_processes: int) -> list[dict[
             done = f"[{n_done}/{len(missing)}, {left_s / 60.0:.0f} min left]"
             print(f"{done} {label}: {found}, {result['seconds']:.1f} s", file=sys.stderr, flush=True)
     return failures
-
-
-def attempt(task: Task) -> dict[str, Any]:
-    """Carry out a run in a process of the pool.
-
-    Raises:
-        RuntimeError: With the kind and the words of whatever went wrong: not every exception can be sent to another
-            process, and one that cannot would end the whole pool.
-    """
-    try:
-        return carry_out(task)
-    except Exception as error:
-        raise RuntimeError(f"{type(error).__name__}: {error}") from None
-
-
-def one_thread() -> None:
-    """Keep every library to one thread: the runs are what is parallel."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
 
 
 if __name__ == "__main__":

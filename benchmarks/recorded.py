@@ -8,7 +8,6 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from probescout.core.errors import InvalidInput, Reason
 from probescout.replay.case import Case, recorded_case
 from probescout.replay.convert import convert
 from probescout.replay.recording import Recording
+from probescout.suites.sources import content_of
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "out" / "benchmarks"
@@ -104,24 +104,6 @@ class Recorded:
             if not made.exists():
                 convert(path, made, **options)
         return Recording.load(made)
-
-
-def content_of(path: Path) -> str:
-    """Return the SHA-256 of a file or Zarr store: a copy of the data elsewhere must not repeat hours of runs."""
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    found = hashlib.sha256()
-    for file in files:
-        stat = file.stat()
-        name = str(file.relative_to(path)) if path.is_dir() else file.name
-        found.update(f"{name}\0{_sha256(file, stat.st_size, stat.st_mtime_ns)}\0".encode())
-    return found.hexdigest()
-
-
-@cache
-def _sha256(path: Path, size: int, mtime_ns: int) -> str:
-    """Return the SHA-256 of a file; it is read once while size and time of its last change stay the same."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def coercive_voltage(recording: Recording) -> np.ndarray:

@@ -22,11 +22,11 @@ import numpy as np
 from probescout_theory.xtb import Xtb
 
 from benchmarks import theory_atomistic
-from benchmarks.statistics import mean_interval
 from benchmarks.theory_campaign import begin, regret
 from benchmarks.theory_truth import KINDS, make_truth
 from probescout.core.errors import MissingExtra
 from probescout.runtime.theory_process import ONE_THREAD
+from probescout.suites.statistics import mean_interval
 
 Row = TypeVar("Row")
 

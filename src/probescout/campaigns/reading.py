@@ -54,15 +54,27 @@ def read_text(text: str, folder: Path) -> CampaignFile:
     Raises:
         InvalidInput: As `read_file`.
     """
+    file = replace(parsed(CampaignFile, text, example="docs/campaigns.md shows a campaign file"), folder=folder)
+    check(file)
+    return file
+
+
+def parsed(kind: type[T], text: str, *, example: str) -> T:
+    """Return a dataclass of type `kind` from TOML that holds no other keys than its fields.
+
+    Args:
+        kind: Dataclass; its fields are keys, dataclasses among them tables, tuples of those lists of tables.
+        text: TOML.
+        example: Where a person finds such a file.
+
+    Raises:
+        InvalidInput: FIELD_INVALID, FIELD_MISSING or NON_FINITE; the field says where.
+    """
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise InvalidInput(
-            Reason.FIELD_INVALID, f"this is not TOML ({error}); docs/campaigns.md shows a campaign file"
-        ) from error
-    file = replace(_table(CampaignFile, table, ""), folder=folder)
-    check(file)
-    return file
+        raise InvalidInput(Reason.FIELD_INVALID, f"this is not TOML ({error}); {example}") from error
+    return _table(kind, table, "")
 
 
 def _table(kind: type[T], table: Any, where: str) -> T:

@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from probescout.cli.benchmark import benchmark
 from probescout.cli.campaign import campaign
 from probescout.cli.catalogue import catalogue
 from probescout.cli.convert import convert
@@ -48,6 +49,7 @@ def main() -> None:
 
 app.add_typer(campaign, name="campaign")
 app.add_typer(model, name="model")
+app.command("benchmark")(benchmark)
 app.command("catalogue")(catalogue)
 app.command("convert")(convert)
 app.command("demo")(demo)

@@ -1,0 +1,77 @@
+"""Tasks on real processes: results, failures, deaths, and an end before the end."""
+
+import math
+import operator
+import os
+from concurrent.futures import Future
+from contextlib import closing
+from functools import partial
+
+import pytest
+
+from probescout.core.errors import Unavailable
+from probescout.suites.working import Failure, Processes, outcomes
+
+# What another process does must be importable there, which a test module is not: builtins called with arguments.
+CALL = operator.call
+
+
+def test_every_task_has_an_outcome_and_a_failure_costs_only_itself():
+    tasks = [partial(math.sqrt, float(i)) for i in (1, 4, 9)] + [partial(int, "many")]
+    found = {i: result for task, result in outcomes(tasks, CALL, Processes(2)) for i in [tasks.index(task)]}
+    assert [found[i] for i in range(3)] == [1.0, 2.0, 3.0]
+    assert isinstance(found[3], Failure)
+    assert found[3].what.startswith("ValueError: invalid literal") and "'many'" in found[3].what
+
+
+def test_a_task_that_kills_its_process_is_given_up_and_the_others_are_done():
+    deadly = partial(os._exit, 3)
+    tasks = [deadly, *(partial(math.sqrt, float(i * i)) for i in range(4))]
+    found = list(outcomes(tasks, CALL, Processes(1)))
+    assert sorted(result for _, result in found if not isinstance(result, Failure)) == [0.0, 1.0, 2.0, 3.0]
+    [(task, failure)] = [pair for pair in found if isinstance(pair[1], Failure)]
+    assert task is deadly
+    assert "a process died" in failure.what and "call again" in failure.what
+
+
+def test_closing_the_iterator_ends_the_processes_without_waiting(tmp_path):
+    # A pipe that nobody writes to: without being killed, the task would wait for ever.
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    tasks = [partial(math.sqrt, 4.0), partial(open, str(pipe), "rb")]
+    with closing(outcomes(tasks, CALL, Processes(2))) as ended:
+        assert next(ended)[1] == 2.0
+
+
+class Scripted:
+    """Workers whose futures are already decided."""
+
+    n = 2
+
+    def __init__(self, futures):
+        self.futures = list(futures)
+        self.ended_by = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.ended_by = kind
+
+    def submit(self, do, task):
+        return self.futures.pop(0)
+
+    def renew(self):
+        raise AssertionError("nothing died")
+
+
+def test_workers_that_are_gone_are_told_apart_from_a_failed_task():
+    lost, broken = Future(), Future()
+    lost.cancel()
+    lost.set_running_or_notify_cancel()
+    broken.set_exception(MemoryError("no room"))
+    assert list(outcomes(["a"], CALL, Scripted([broken]))) == [("a", Failure("MemoryError: no room"))]
+    workers = Scripted([lost])
+    with pytest.raises(Unavailable, match="run again to go on"):
+        list(outcomes(["a"], CALL, workers))
+    assert workers.ended_by is Unavailable
