@@ -35,6 +35,16 @@ def test_the_example_can_be_read():
     assert [arm.name for arm in file.all_arms] == ["random", "grid", "ei", "bank_ucb"]
 
 
+def test_the_documented_file_can_be_read(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "replay-at-scale.md").read_text()
+    text = page.partition("```toml\n")[2].partition("```")[0]
+    for name in ("case.nc", "map.nc", "BEPS.h5"):
+        (tmp_path / name).touch()
+    file = read_text(text, tmp_path)
+    assert [case.name for case in file.cases] == ["particles", "height", "loops", "plasmonic"]
+    assert [file.budget_of(case) for case in file.cases] == [110, 50, 110, 110]
+
+
 def test_the_baselines_are_there_unless_they_are_left_out_by_name(tmp_path):
     assert [a.name for a in read_text(GOOD, tmp_path).all_arms] == ["random", "grid", "ei", "bank"]
     without = read_text(GOOD.replace("deep = false", 'leave_out = ["grid"]'), tmp_path)
