@@ -28,7 +28,7 @@ PROTOC = $(abspath $(PROTO_VENV))/bin/python -m grpc_tools.protoc -I $(WIRE)=../
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-prefect demo demo-campaign test test-prefect check proto proto-check docs bench-latency bench-quality bench-peers bench-tables bench-theory bench-transfer bench-theory-load bench-theory-workers demo-theory client-wheel client-sweep clean
+.PHONY: help install install-prefect demo demo-campaign test test-prefect check proto proto-check docs bench-latency bench-quality bench-peers bench-tables bench-theory bench-transfer bench-theory-load bench-theory-workers bench-scale demo-theory client-wheel client-sweep clean
 
 help: ## list the chores
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name what; do \
@@ -127,6 +127,12 @@ bench-theory-load: $(INSTALLED) ## time Steps beside hanging, crashing and flood
 
 bench-theory-workers: $(INSTALLED) ## time equal theory jobs with one worker and with four, as JSON
 	@$(BIN)/python -m benchmarks.theory_workers --jobs $(or $(JOBS),40)
+
+# CAMPAIGNS=1,5,10 WORKERS=4,50 STEPS=15 OBSERVATIONS=1000000 choose, OBSERVATIONS=0 or CAMPAIGNS=0 leaves a half out.
+# About 10 minutes for the load, half an hour and 6 GiB of disk for the store. docs/scale.md says what is measured.
+bench-scale: $(INSTALLED) ## one server with up to 50 campaigns at once, a store with a million observations, as JSON
+	@$(BIN)/python -m benchmarks.scale --campaigns "$(CAMPAIGNS)" --workers "$(WORKERS)" --steps $(or $(STEPS),15) \
+		--observations $(or $(OBSERVATIONS),1000000)
 
 demo-theory: $(INSTALLED) ## probe simulated graphene while xTB simulates what is seen, in under 5 minutes
 	@$(BIN)/python -m benchmarks.theory_demo

@@ -96,12 +96,21 @@ class Caller:
     def _call(self, method: Any, message: Any) -> Any:
         return method(message, metadata=self._metadata, timeout=CALL_S)
 
-    def start(self, size: int, campaign_id: str = "bench", theory: pb.TheorySpec | None = None) -> str:
+    def start(
+        self,
+        size: int,
+        campaign_id: str = "bench",
+        theory: pb.TheorySpec | None = None,
+        *,
+        initial: int = 10,
+        use_deep: bool = True,
+    ) -> str:
         """Create a campaign on a size x size frame; return its name."""
         spec = pb.CampaignSpec(
             scalarizer=pb.ScalarizerSpec(name="band_sum", params_json='{"low": 100, "high": 200}'),
-            seed_design=pb.SeedDesign(name="random", count=10),
+            seed_design=pb.SeedDesign(name="random", count=initial),
             theory=theory,
+            is_deep_member_disabled=not use_deep,
         )
         request = pb.CreateCampaignRequest(request_id=str(uuid.uuid4()), campaign_id=campaign_id, spec=spec)
         name: str = self._call(self._planner.CreateCampaign, request).name
@@ -156,7 +165,7 @@ class Caller:
                 self._first_fit(campaign)
             if i >= WARM_UP and ((i - WARM_UP) // BLOCK) % 2:
                 clock.wait_idle()
-            request = self._step_request(campaign, i, reply.suggestions[0])
+            request = self.step_request(campaign, i, reply.suggestions[0])
             fitted, began = clock.seconds(), time.perf_counter()
             reply = self._call(self._planner.Step, request)
             seconds = time.perf_counter() - began
@@ -166,7 +175,10 @@ class Caller:
             steps.append(Step(i, seconds, reply.timing.commit_s, is_busy, source, bool(reply.degraded_reasons)))
         return steps, first_s
 
-    def _step_request(self, campaign: str, i: int, suggestion: Any) -> Any:
+    def step_request(
+        self, campaign: str, i: int, suggestion: Any, *, compute_budget_s: float = COMPUTE_BUDGET_S
+    ) -> pb.StepRequest:
+        """Return the Step that follows a suggestion, with a measured spectrum; a budget of 0 is the server's own."""
         where = suggestion.position
         counts = self._rng.poisson(expected_counts(where.y, where.x), N_CHANNELS).astype(np.uint16)
         spectrum = pb.Tensor(
@@ -180,7 +192,7 @@ class Caller:
         return pb.StepRequest(
             request_id=str(uuid.uuid4()),
             campaign=campaign,
-            compute_budget_s=COMPUTE_BUDGET_S,
+            compute_budget_s=compute_budget_s,
             observation=pb.Observation(
                 name=f"{campaign}/observations/o{i}",
                 suggestion=suggestion.name,

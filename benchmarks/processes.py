@@ -14,7 +14,11 @@ def children(pid: int) -> dict[int, str]:
     """Return the role of each child of a server: "campaign" or "fit"."""
     found = {}
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
-        words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+        try:
+            words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+        except (FileNotFoundError, ProcessLookupError):
+            # It ended between listing and reading.
+            continue
         found[int(child)] = words[3].decode() if len(words) > 3 else ""
     return found
 
@@ -25,16 +29,21 @@ def resident_mib(pid: int) -> dict[str, float]:
     Of the campaign workers, the largest holds the model and the other is the spare one that waits for a campaign.
     """
     roles = children(pid)
-    workers = sorted((_rss_mib(child) for child, role in roles.items() if role == "campaign"), reverse=True)
-    fits = [_rss_mib(child) for child, role in roles.items() if role == "fit"]
-    found = {"front": _rss_mib(pid), "worker": workers[0] if workers else 0.0, "fit": max(fits, default=0.0)}
+    workers = sorted((rss_mib(child) for child, role in roles.items() if role == "campaign"), reverse=True)
+    fits = [rss_mib(child) for child, role in roles.items() if role == "fit"]
+    found = {"front": rss_mib(pid), "worker": workers[0] if workers else 0.0, "fit": max(fits, default=0.0)}
     found["spare"] = workers[1] if len(workers) > 1 else 0.0
     found["front_and_worker"] = round(found["front"] + found["worker"], 1)
     return found
 
 
-def _rss_mib(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+def rss_mib(pid: int) -> float:
+    """Return the resident memory of a process, MiB; 0 when it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    for line in lines:
         if line.startswith("VmRSS:"):
             return round(int(line.split()[1]) / 1024, 1)
     return 0.0

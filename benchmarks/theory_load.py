@@ -97,7 +97,7 @@ class Disturbed(Caller):
 
     def step(self, campaign: str, i: int, suggestion: Any) -> tuple[Any, float]:
         """Measure a suggestion and ask for the next; return the reply and the seconds that it took."""
-        return self._time(self._planner.Step, self._step_request(campaign, i, suggestion))
+        return self._time(self._planner.Step, self.step_request(campaign, i, suggestion))
 
     def release(self, campaign: str, suggestion: Any) -> None:
         """Give a suggestion back."""

@@ -27,6 +27,7 @@ from probescout.core.events import (
     Updated,
 )
 from probescout.core.geometry import Affine
+from probescout.core.growing import GrowingMap
 from probescout.core.instructions import Reconfigure, Relearn, Rescore
 from probescout.core.observations import Observation, ObservationStatus, ScoreState, SignalRecord
 from probescout.core.specs import Budget, CampaignSpec, Limits, PluginSpec, SeedDesign
@@ -346,3 +347,19 @@ def test_best_follows_the_sign() -> None:
     best, worst = state.best(), replace(state, spec=replace(SPEC, is_minimizing=True)).best()
     assert best is not None and best.id == "o1" and worst is not None and worst.id == "o2"
     assert run().best() is None and run().status is Status.RUNNING
+
+
+def test_the_best_is_looked_for_once_until_something_is_scored() -> None:
+    class Counted(GrowingMap[str, Observation]):
+        n_looks = 0
+
+        def values(self) -> Any:
+            Counted.n_looks += 1
+            return super().values()
+
+    state = run(told("o0", 0), Scored("o0", 1.0, 0.1), told("o1", 1))
+    state = replace(state, observations=Counted(dict(state.observations.items())))
+    assert state.best() is state.best() and Counted.n_looks == 1
+    after = apply(state, Scored("o1", 2.0, 0.1))[0]
+    best = after.best()
+    assert best is not None and best.id == "o1"

@@ -131,6 +131,11 @@ class Campaign:
 
     def best(self) -> Observation | None:
         """Return the best scored observation."""
+        return self._best
+
+    @cached_property
+    def _best(self) -> Observation | None:
+        # Every listing of campaigns asks for it, and most campaigns have not changed since the last one.
         taught = [o for o in self.observations.values() if o.is_taught]
         if not taught:
             return None

@@ -50,7 +50,12 @@ class ServerProcess:
     """
 
     def __init__(
-        self, data: Path | None = None, *, arguments: Sequence[str] = (), environment: Mapping[str, str] | None = None
+        self,
+        data: Path | None = None,
+        *,
+        arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        patience_s: float = START_PATIENCE_S,
     ) -> None:
         """Prepare; entering starts it.
 
@@ -58,10 +63,12 @@ class ServerProcess:
             data: Directory of its campaigns; None: a temporary one, removed at the end.
             arguments: More of `probescout serve`.
             environment: Variables that it has beside those of this process.
+            patience_s: How long it may take to be ready; it reads all its campaigns first.
         """
         self._data = data
         self._arguments = tuple(arguments)
         self._environment = dict(environment or {})
+        self._patience_s = patience_s
         self._stack = ExitStack()
         self._process: subprocess.Popen[str] | None = None
         self._said: IO[str] | None = None
@@ -110,7 +117,7 @@ class ServerProcess:
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             began = time.monotonic()
-            line = self._process.stdout.readline() if selector.select(START_PATIENCE_S) else ""
+            line = self._process.stdout.readline() if selector.select(self._patience_s) else ""
         if not line:
             said = _tail(log) or "nothing"
             raise Unavailable(

@@ -122,6 +122,8 @@ class Planner:
                 f"the directory holds a copy of campaign '{ledger.state.id}'; move it away, or give it back that name",
             )
         ledger.directory = directory
+        # Worked out here, in a thread: the first listing would hold up all other calls for a look at every observation.
+        ledger.state.best()
         return ledger
 
     def _seat(self, ledger: Ledger, expect: Expectation | None = None) -> Desk:
