@@ -80,7 +80,9 @@ def _workers(processes: int, dask: str, todo: Todo) -> Workers:
 
     if dask:
         return Dask(dask)
-    wanted = processes or len(os.sched_getaffinity(0))
+    # Only Linux tells how many of the processors this process may use.
+    usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    wanted = processes or usable
     return Processes(max(1, min(wanted, len(todo.missing))))
 
 
