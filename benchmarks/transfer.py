@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from probescout_planners.expected_improvement import ExpectedImprovement
 
-from benchmarks.statistics import paired_interval
 from probescout.replay.twin import SCENES, make_twin
 from probescout.replay.twin.instrument import Twin
+from probescout.suites.statistics import paired_interval
 from probescout.surrogates.committee import Committee
 from probescout.surrogates.features import Features, compute_features
 from probescout.surrogates.fitting import fit
