@@ -81,6 +81,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
     return out, err
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc and pidfds")
 def test_after_kill_and_ctrl_c_only_what_is_missing_is_done(suite: Path) -> None:
     process = start(suite, "--processes", "2")
@@ -99,7 +100,7 @@ def test_after_kill_and_ctrl_c_only_what_is_missing_is_done(suite: Path) -> None
     process = start(suite, "--processes", "2")
     wait_for_runs(process, 2)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert f"{N_RUNS} runs, {N_RUNS - len(first)} of them to be done" in out
     second = kept(suite)
