@@ -44,6 +44,8 @@ def looked_into(directory: Path, clock: Any) -> Any:
     return view
 
 
+# A deep kernel is trained on the way: long on a busy machine.
+@pytest.mark.timeout(400)
 def test_a_model_is_recalled_as_it_was_left(lab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = asyncio.run(left_behind(lab, tmp_path))
     home = tmp_path / "campaigns" / "c"
