@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from probescout.campaigns.conduct import Place
+from probescout.campaigns.holding import PLACE_NAME
 from probescout.campaigns.reading import read_text
 from probescout.campaigns.spec import CampaignFile
 from probescout.core.ports import Measurement, Overview
@@ -50,6 +51,12 @@ name = "left"
 name = "right"
 params = { scene_seed = 1 }
 """
+
+
+@pytest.fixture(autouse=True)
+def _own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep tests that run at the same time from waiting for each other's simulated microscopes."""
+    monkeypatch.setenv(PLACE_NAME, str(tmp_path))
 
 
 @pytest.fixture
@@ -112,7 +119,7 @@ class Watched:
 def instruments(monkeypatch: pytest.MonkeyPatch) -> dict[str, Watched]:
     """Put watched instruments in the place of those that a file names; one a region, kept over runs."""
     kept = {"left": Watched(), "right": Watched(1)}
-    monkeypatch.setattr("probescout.campaigns.conduct.open_instrument", lambda file, region: kept[region.name])
+    monkeypatch.setattr("probescout.campaigns.seat.open_instrument", lambda file, region: kept[region.name])
     return kept
 
 

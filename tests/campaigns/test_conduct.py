@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -13,12 +15,14 @@ import pytest
 import xarray as xr
 
 from probescout.campaigns import results
-from probescout.campaigns.conduct import Place, Terminated, conduct, exit_code
+from probescout.campaigns.conduct import Place, conduct, exit_code
+from probescout.campaigns.holding import holding
+from probescout.campaigns.leaving import Terminated, leaving_on_signals
 from probescout.campaigns.outputs import folder_of
 from probescout.campaigns.progress import Progress
 from probescout.campaigns.rounds import campaign_id
 from probescout.campaigns.spec import FORMATS, CampaignFile, Initial, Stop
-from probescout.core.errors import InvalidInput, Unauthenticated, Unavailable, WrongState
+from probescout.core.errors import InvalidInput, Reason, Unauthenticated, Unavailable, WrongState
 from probescout.core.specs import Budget
 
 Read = Callable[..., CampaignFile]
@@ -225,3 +229,50 @@ def test_an_instrument_that_does_not_park_ends_the_file_with_its_results(
     [left] = report.regions
     assert (left.state, left.n_measured) == (results.UNPARKED, 5) and "the valve is stuck" in left.message
     assert exit_code(report) == 1 and instruments["right"].calls == []
+    assert not json.loads((folder_of(report) / "report.json").read_text())["regions"][0]["is_parked"]
+
+
+def test_an_abort_stands_though_the_instrument_does_not_park(
+    file: CampaignFile, place: Place, instruments: Any, planner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def jam() -> None:
+        raise OSError("the valve is stuck")
+
+    def abort(now: Progress) -> None:
+        if now.n_new == 2:
+            planner.resume(campaign_id(file, file.regions[0])).abort("smoke")
+
+    monkeypatch.setattr(instruments["left"], "park", jam)
+    report = conduct(file, place, on_progress=abort)
+    [left] = report.regions
+    assert (left.state, left.is_parked) == (results.ABORTED, False) and exit_code(report) == 6
+    assert "smoke" in left.message and "NOT PARKED" in left.message and "the valve is stuck" in left.message
+
+
+def test_an_instrument_that_another_run_drives_is_left_alone(
+    file: CampaignFile, place: Place, instruments: Any
+) -> None:
+    with holding(["twin"], "campaign file other in /lab"), pytest.raises(WrongState) as refused:
+        conduct(file, place)
+    assert refused.value.reason is Reason.INSTRUMENT_HELD and instruments["left"].calls == []
+    assert str(os.getpid()) in refused.value.message and "other in /lab" in refused.value.message
+    assert conduct(file, place).state == results.COMPLETE
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_comes_while_parking_waits_until_it_is_parked(
+    file: CampaignFile, place: Place, instruments: Any, planner: Any, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    file = replace(file, campaign=replace(file.campaign, operator=str(number)))
+    told: list[str] = []
+
+    def park() -> None:
+        signal.raise_signal(number)
+        told.append("parked")
+
+    monkeypatch.setattr(instruments["left"], "park", park)
+    with pytest.raises((Terminated, KeyboardInterrupt)), leaving_on_signals():
+        conduct(file, place)
+    assert told == ["parked"] and instruments["right"].calls == []
+    assert len(places(planner, file, 0)) == 5
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -80,6 +80,13 @@ class Prefect:
         answer = wait_for(lambda: a if (a := self._client.post(path, json=body)).status_code != 503 else None)
         return answer.raise_for_status().json()
 
+    def limit(self, instrument: str) -> str:
+        """Return the path of the limit of an instrument."""
+        return f"/v2/concurrency_limits/probescout-instrument-{instrument}"
+
+    def forget(self, path: str) -> None:
+        self._client.delete(path).raise_for_status()
+
     def resume(self, run: str, **answer: Any) -> None:
         """Answer what a paused run asks; it is paused a moment before it can be answered."""
         wait_for(lambda: self.post(f"/flow_runs/{run}/resume", run_input=answer)["status"] == "ACCEPT", 30.0)
@@ -167,12 +174,14 @@ def test_a_schedule_of_every_minute_fires_twice(prefect: Prefect, serve: Callabl
 
 def test_cancelling_parks_the_instrument_and_the_next_run_goes_on(prefect: Prefect, serve: Callable[..., Path]) -> None:
     spec = serve("cancel", latency_s=1.0)
+    prefect.forget(prefect.limit("cancel"))
     first = prefect.run("cancel")
     wait_for(lambda: len(observed(spec, 0)) >= 2)
     prefect.post(f"/flow_runs/{first}/set_state", state={"type": "CANCELLING", "name": "Cancelling"})
     ended = wait_for(lambda: prefect.ended(first))
     assert ended["state"]["type"] == "CANCELLED"
     assert "is parked: region left is left" in spec.with_suffix(".log").read_text()
+    assert prefect.get(prefect.limit("cancel"))["limit"] == 1, "a limit that was lost is made again"
     assert len(observed(spec, 0)) < 5
     again = prefect.run("cancel")
     second = wait_for(lambda: prefect.ended(again))

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from probescout.campaigns.holding import PLACE_NAME
 from probescout.store.journal import Journal
 
 TEXT = """
@@ -40,14 +41,18 @@ PROBESCOUT = (sys.executable, "-m", "probescout.cli", "campaign")
 
 
 @pytest.fixture
-def spec(tmp_path: Path) -> Path:
+def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(PLACE_NAME, str(tmp_path / "locks"))
+    (tmp_path / "locks").mkdir()
     path = tmp_path / "campaign.toml"
     path.write_text(TEXT)
     return path
 
 
 def campaign(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    env = {name: value for name, value in os.environ.items() if not name.startswith("PROBESCOUT_")}
+    env = {
+        name: value for name, value in os.environ.items() if name not in ("PROBESCOUT_SERVER", "PROBESCOUT_TOKEN_FILE")
+    }
     return subprocess.run(
         [*PROBESCOUT, *map(str, arguments)], capture_output=True, text=True, timeout=90, env=env, check=False,
         stdin=subprocess.DEVNULL,
@@ -112,7 +117,7 @@ def test_check_says_what_a_run_would_do_and_starts_nothing(spec: Path) -> None:
     told = json.loads(done.stdout)
     assert done.returncode == 0 and told["file"]["budget"]["probes"] == 12
     assert told["campaigns"]["only"].startswith("cli-only-") and told["campaigns"]["only"] in done.stderr
-    assert list(spec.parent.iterdir()) == [spec]
+    assert {path.name for path in spec.parent.iterdir()} == {spec.name, "locks"}
 
 
 @pytest.mark.parametrize("command", ["check", "run", "schedule"])
@@ -132,7 +137,7 @@ def test_a_question_that_nobody_hears_exits_with_two(spec: Path) -> None:
     spec.write_text(TEXT + "[confirm]\nrequired = true\nquestion = 'Is the beam on?'\n")
     done = campaign("run", spec)
     assert done.returncode == 2 and "Is the beam on?" in done.stderr and "--yes" in done.stderr
-    assert list(spec.parent.iterdir()) == [spec]
+    assert {path.name for path in spec.parent.iterdir()} == {spec.name, "locks"}
 
 
 @pytest.mark.parametrize("command", [[], ["run"], ["check"], ["schedule"]])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Sequence
 from typing import Any
+
+from probescout_client.theory import to_theory
 
 from probescout.campaigns.instruments import check_instrument
 from probescout.campaigns.spec import FORMATS, CampaignFile, Polygon, Region
@@ -14,12 +17,25 @@ from probescout.core.plugin_spec import PluginSpec
 from probescout.core.specs import Budget, CampaignSpec, Objective, SeedDesign, SeedKind, check_spec, checked_id
 from probescout.core.specs import Limits as CoreLimits
 from probescout.core.specs import Polygon as CorePolygon
-from probescout.core.theory_spec import TheorySpec
+from probescout.core.theory_spec import LARGEST_WINDOW_M, LONGEST_JOB_S, MOST_ATTEMPTS, MOST_RUNNING
 from probescout.core.transfer_spec import TransferSpec
 from probescout.runtime.validating import validated
+from probescout.service.spec_codec import read_theory
 
 MAX_NAME = 24
 """Of the file and of a region: both are parts of an id of at most 63 characters."""
+MOST_PROBES = 10**9
+"""Of a budget: more points than any frame has pixels."""
+MOST_COMPUTE_S = 3600.0
+"""Longest that the server lets a planner think about a point."""
+MOST_OF_THEORY = {
+    "window_m": LARGEST_WINDOW_M,
+    "deadline_s": LONGEST_JOB_S,
+    "lease_s": LONGEST_JOB_S,
+    "max_attempts": MOST_ATTEMPTS,
+    "max_running": MOST_RUNNING,
+}
+"""Of section [theory], where 0 is the server's default; what the wire cannot carry must not get there."""
 
 
 def check(file: CampaignFile) -> None:
@@ -41,17 +57,25 @@ def check(file: CampaignFile) -> None:
 
 
 def _check_amounts(file: CampaignFile) -> None:
-    amounts = (
-        ("instrument.park_after_s", file.instrument.park_after_s),
-        ("server.patience_s", file.server.patience_s),
-        ("confirm.timeout_s", file.confirm.timeout_s),
-        ("schedule.retries", file.schedule.retries),
-        ("schedule.retry_delay_s", file.schedule.retry_delay_s),
-        ("schedule.skip_after_s", file.schedule.skip_after_s),
-    )
-    for where, amount in amounts:
+    amounts: list[tuple[str, float, float]] = [
+        ("instrument.park_after_s", file.instrument.park_after_s, math.inf),
+        ("model.compute_budget_s", file.model.compute_budget_s, MOST_COMPUTE_S),
+        ("server.patience_s", file.server.patience_s, math.inf),
+        ("confirm.timeout_s", file.confirm.timeout_s, math.inf),
+        ("schedule.retries", file.schedule.retries, math.inf),
+        ("schedule.retry_delay_s", file.schedule.retry_delay_s, math.inf),
+        ("schedule.skip_after_s", file.schedule.skip_after_s, math.inf),
+        ("budget.probes", file.budget.probes, MOST_PROBES),
+    ]
+    if file.theory is not None:
+        amounts += [(f"theory.{name}", getattr(file.theory, name), most) for name, most in MOST_OF_THEORY.items()]
+    own = ((i, region.budget) for i, region in enumerate(file.regions) if region.budget is not None)
+    amounts += [(f"regions[{i}].budget.probes", budget.probes, MOST_PROBES) for i, budget in own]
+    for where, amount, most in amounts:
         if amount < 0:
             raise InvalidInput(Reason.FIELD_INVALID, f"{amount:g} is negative; give 0 or more", field=where)
+        if amount > most:
+            raise InvalidInput(Reason.FIELD_INVALID, f"{amount:g} is too much; give at most {most:g}", field=where)
 
 
 def _check_names(file: CampaignFile) -> None:
@@ -128,7 +152,7 @@ def _check_plan(file: CampaignFile, region: Region) -> None:
 
 
 def _core_spec(file: CampaignFile, region: Region) -> CampaignSpec:
-    limits, theory = file.limits, file.theory
+    limits, theory = file.limits, to_theory(file.theory)
     return CampaignSpec(
         scalarizer=PluginSpec(file.scalarizer.name, file.scalarizer.params),
         policy=PluginSpec(*file.policy_spec),
@@ -149,7 +173,7 @@ def _core_spec(file: CampaignFile, region: Region) -> CampaignSpec:
         transfer=None if file.model.transfer is None else TransferSpec(file.model.transfer),
         objectives=tuple(Objective(PluginSpec(o.name, o.params), o.minimize) for o in file.objectives),
         stop_rules=file.stop_rules,
-        theory=None if theory is None else TheorySpec(PluginSpec(theory.engine, theory.settings), theory.quantity),
+        theory=None if theory is None else read_theory(theory),
     )
 
 

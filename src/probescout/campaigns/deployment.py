@@ -63,7 +63,7 @@ def serve(file: CampaignFile, path: Path, place: Place, *, cron: str, run_key: s
         from prefect.schedules import Cron
         from prefect.types.entrypoint import EntrypointType
 
-        from probescout.campaigns.flow import campaign, set_limit
+        from probescout.campaigns.flow import campaign, ensure_limit
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith(("prefect", "httpx")):
             raise
@@ -82,7 +82,7 @@ def serve(file: CampaignFile, path: Path, place: Place, *, cron: str, run_key: s
             field="schedule.cron",
         ) from error
     try:
-        set_limit(file)
+        ensure_limit(file)
     except httpx.HTTPError as error:
         raise Unavailable(
             Reason.WORKER_UNAVAILABLE,

@@ -14,6 +14,7 @@ from typing import Any
 from prefect import flow, get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
+from prefect.exceptions import ObjectNotFound
 from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput
 from prefect.runtime import flow_run
@@ -28,6 +29,7 @@ from probescout.campaigns.spec import CampaignFile
 LEASE_S = 60.0
 """An instrument whose run was killed is free for the next one after this time; Prefect takes no less."""
 CONFIRM_POLL_S = 5
+_log = logging.getLogger("probescout.campaigns.flow")
 _confirmed: set[str] = set()
 """Flow runs that a person has agreed to; their retries, which run in the same process, ask nobody."""
 
@@ -67,7 +69,11 @@ def campaign(spec: str, server: str = "", token_file: str = "", run_key: str = "
     late_s = _late_s(file)
     if late_s is not None:
         return Cancelled(message=f"begun {late_s:.0f} s after its time, more than schedule.skip_after_s: skipped")
-    with concurrency(limit_name(file), occupy=1, lease_duration=LEASE_S):
+    ensure_limit(file)
+    # A limit that is missing holds nobody back unless this is strict; a renewal that fails must not end a measurement.
+    with concurrency(
+        limit_name(file), occupy=1, lease_duration=LEASE_S, strict=True, raise_on_lease_renewal_failure=False
+    ):
         if not _is_confirmed(file):
             return Cancelled(message=f"the answer to '{file.confirm.question}' was no; nothing has moved")
         with Reporter(file) as reporter:
@@ -85,6 +91,8 @@ def campaign(spec: str, server: str = "", token_file: str = "", run_key: str = "
         raise InstrumentFailed("; ".join(r.message for r in report.regions if r.state in troubles))
     n_new = sum(region.n_new for region in report.regions)
     message = f"{report.state}: {n_new} points measured by this run"
+    if not all(region.is_parked for region in report.regions):
+        message += "; the instrument is NOT PARKED"
     # An abort is a person's word: a failed state would be tried again.
     return Cancelled(message=message) if report.state == results.ABORTED else Completed(message=message)
 
@@ -94,10 +102,17 @@ def limit_name(file: CampaignFile) -> str:
     return f"probescout-instrument-{file.instrument.label}"
 
 
-def set_limit(file: CampaignFile) -> None:
-    """Let one run at a time hold the instrument, over all deployments of this Prefect server."""
+def ensure_limit(file: CampaignFile) -> None:
+    """Let one run at a time hold the instrument, over all deployments of this Prefect server.
+
+    A limit that is there is left as it is: closing an instrument by a limit of 0 is a person's word.
+    """
     with get_client(sync_client=True) as client:
-        client.upsert_global_concurrency_limit_by_name(limit_name(file), 1)
+        try:
+            client.read_global_concurrency_limit_by_name(limit_name(file))
+        except ObjectNotFound:
+            _log.warning("Prefect has no limit %s; it is made, for one run at a time", limit_name(file))
+            client.upsert_global_concurrency_limit_by_name(limit_name(file), 1)
 
 
 def _late_s(file: CampaignFile) -> float | None:

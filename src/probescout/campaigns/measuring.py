@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -71,7 +70,7 @@ def start(planner: ps.Planner, file: CampaignFile, region: Region, key: str, ins
 
 def _declaration(file: CampaignFile, region: Region) -> dict[str, Any]:
     """Return what the campaign of a region declares, beside its frame and what is checked here as well."""
-    limits, theory = file.limits, file.theory
+    limits = file.limits
     policy, policy_params = file.policy_spec
     budget = file.budget_of(region)
     return {
@@ -97,7 +96,7 @@ def _declaration(file: CampaignFile, region: Region) -> dict[str, Any]:
         "members": file.model.members,
         "transfer": file.model.transfer or "",
         "stop_rules": {rule.name: rule.bound for rule in file.stop_rules},
-        "theory": theory and ps.TheoryPlan(**{f.name: getattr(theory, f.name) for f in fields(theory)}),
+        "theory": file.theory,
     }
 
 
@@ -241,10 +240,19 @@ def _row(o: pb.Observation) -> dict[str, Any]:
     }
 
 
-def park(instrument: Microscope, why: str) -> None:
-    """Bring the instrument to where it can be left alone, and say so."""
-    instrument.park()
+def park(instrument: Microscope, why: str) -> str:
+    """Bring the instrument to where it can be left alone; return what went wrong, empty for nothing.
+
+    Nothing is raised: the results must come home all the same, and the client calls this on threads of its own.
+    """
+    try:
+        with at_instrument("parking it"):
+            instrument.park()
+    except InstrumentFault as fault:
+        _log.exception("instrument %s is NOT PARKED: %s", instrument.name, why)
+        return str(fault)
     _log.info("instrument %s is parked: %s", instrument.name, why)
+    return ""
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import difflib
 import math
 import tomllib
 import types
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass, replace
 from pathlib import Path
@@ -16,6 +17,12 @@ from probescout.campaigns.spec import CampaignFile
 from probescout.core.errors import InvalidInput, Reason
 
 T = TypeVar("T")
+MOST = 2**63 - 1
+"""Largest whole number, either way: that of TOML itself."""
+MOST_DEPTH = 16
+"""Deepest nesting of lists and tables; the server takes 48 levels in all."""
+MAX_TEXT = 4 * 1024
+"""Longest text, bytes: what the server takes for a title."""
 _HIDDEN = frozenset({"folder"})
 """Fields that no file sets."""
 _WORDS = {
@@ -72,9 +79,49 @@ def parsed(kind: type[T], text: str, *, example: str) -> T:
     """
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    # A number of thousands of digits, and a date that is none, are plain ValueErrors.
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(Reason.FIELD_INVALID, f"this is not TOML ({error}); {example}") from error
+    _check_plain(table, "", 0)
     return _table(kind, table, "")
+
+
+def _check_plain(value: Any, where: str, depth: int) -> None:
+    """Refuse what neither JSON nor the wire can hold, wherever it stands: nobody means it.
+
+    Raises:
+        InvalidInput: FIELD_INVALID, or NON_FINITE for a number that is infinite or none.
+    """
+    if depth > MOST_DEPTH:
+        raise InvalidInput(Reason.FIELD_INVALID, f"this is nested deeper than {MOST_DEPTH} levels", field=where)
+    if isinstance(value, dict):
+        for key, one in value.items():
+            _check_text(key, where)
+            _check_plain(one, _under(where, key), depth + 1)
+    elif isinstance(value, list):
+        for i, one in enumerate(value):
+            _check_plain(one, f"{where}[{i}]", depth + 1)
+    elif isinstance(value, str):
+        _check_text(value, where)
+    elif isinstance(value, int) and abs(value) > MOST:
+        raise InvalidInput(Reason.FIELD_INVALID, f"this number is too large; give at most {MOST}", field=where)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise InvalidInput(Reason.NON_FINITE, f"{value} is not finite; give a finite number", field=where)
+    elif not isinstance(value, int | float):
+        raise InvalidInput(Reason.FIELD_INVALID, f"{value} is a date, which no key takes; quote it", field=where)
+
+
+def _check_text(text: str, where: str) -> None:
+    if len(text.encode()) > MAX_TEXT:
+        raise InvalidInput(
+            Reason.FIELD_INVALID, f"a text of {len(text.encode())} bytes; give at most {MAX_TEXT}", field=where
+        )
+    # In a path they end it early, and at a terminal they are commands.
+    bad = next((c for c in text if unicodedata.category(c) == "Cc" and c not in "\n\t"), "")
+    if bad:
+        raise InvalidInput(
+            Reason.FIELD_INVALID, f"the text holds the control character U+{ord(bad):04X}; take it out", field=where
+        )
 
 
 def _table(kind: type[T], table: Any, where: str) -> T:
@@ -111,7 +158,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return _table(hint, value, where)  # type: ignore[arg-type]
     if origin is tuple:
         return _tuple(get_args(hint), value, where)
-    if origin is Mapping:
+    if origin in (Mapping, dict):
         if not isinstance(value, dict):
             raise _wrong(where, "a table", value)
         return {key: _value(get_args(hint)[1], one, _under(where, key)) for key, one in value.items()}
@@ -130,8 +177,6 @@ def _plain(kind: type, value: Any, where: str) -> Any:
     # In Python true is a number too; in a file it is a mistake.
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if kind is float and is_number:
-        if not math.isfinite(value):
-            raise InvalidInput(Reason.NON_FINITE, f"{value} is not finite; give a finite number", field=where)
         return float(value)
     if type(value) is not kind:
         raise _wrong(where, _WORDS[kind], value)
@@ -139,9 +184,7 @@ def _plain(kind: type, value: Any, where: str) -> Any:
 
 
 def _wrong(where: str, wanted: str, value: Any) -> InvalidInput:
-    return InvalidInput(
-        Reason.FIELD_INVALID, f"{value!r} is {_WORDS.get(type(value), 'a date')}; give {wanted}", field=where
-    )
+    return InvalidInput(Reason.FIELD_INVALID, f"{value!r} is {_WORDS[type(value)]}; give {wanted}", field=where)
 
 
 def _under(where: str, key: str) -> str:

@@ -29,8 +29,10 @@ class Region:
     campaign: str
     """campaigns/{c}."""
     state: str
-    """complete, stopped, aborted or failed."""
+    """complete, stopped, aborted, failed or not parked; an abort stands whether the instrument was parked or not."""
     message: str = ""
+    is_parked: bool = True
+    """False when the instrument would not be parked; the message says why."""
     n_measured: int = 0
     n_new: int = 0
     """Of these, by this run."""
@@ -45,7 +47,7 @@ class Region:
 
     def to_json(self) -> dict[str, Any]:
         """Return it without rows and maps."""
-        names = ("name", "campaign", "state", "message", "n_measured", "n_new", "best", "unit")
+        names = ("name", "campaign", "state", "message", "is_parked", "n_measured", "n_new", "best", "unit")
         return {name: getattr(self, name) for name in names}
 
 

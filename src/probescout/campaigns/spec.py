@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from probescout_client.theory import TheoryPlan
+
 from probescout.core.jsonable import SPARSE, to_json
 from probescout.core.specs import Budget, StopRule
 
@@ -118,21 +120,6 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Theory:
-    """Section [theory]: which simulations may inform the model; zeros are the server's defaults."""
-
-    engine: str
-    quantity: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    window_m: float = 0.0
-    deadline_s: float = 0.0
-    lease_s: float = 0.0
-    max_attempts: int = 0
-    max_running: int = 0
-    automatic: bool = True
-
-
-@dataclass(frozen=True)
 class Model:
     """Section [model]."""
 
@@ -205,7 +192,8 @@ class CampaignFile:
     initial: Initial = Initial()
     limits: Limits = Limits()
     stop: Stop = Stop()
-    theory: Theory | None = None
+    theory: TheoryPlan | None = None
+    """Section [theory]: what a script would declare, by the same names."""
     model: Model = Model()
     server: Server = Server()
     confirm: Confirm = Confirm()

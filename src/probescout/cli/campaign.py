@@ -67,14 +67,15 @@ def run(
     json_to: JsonOption = None,
 ) -> None:
     """Measure all regions of a campaign file, or take up what an earlier run left unfinished."""
-    from probescout.campaigns.conduct import Place, Terminated, conduct, exit_code, leaving_on_sigterm
+    from probescout.campaigns.conduct import Place, conduct, exit_code
+    from probescout.campaigns.leaving import Terminated, leaving_on_signals
     from probescout.cli.campaign_progress import CampaignProgress
 
     file = _read(spec)
     _confirm(file, yes)
     place = Place(server, "" if token_file is None else str(token_file))
     try:
-        with leaving_on_sigterm(), CampaignProgress() as progress:
+        with leaving_on_signals(), CampaignProgress() as progress:
             report = conduct(file, place, run_key=run_key, again=again, on_progress=progress.update)
     except Terminated:
         print("terminated; run the same file again to go on", file=sys.stderr)

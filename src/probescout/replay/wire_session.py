@@ -13,7 +13,7 @@ import numpy as np
 import probescout_client as ps
 
 from probescout.core import errors
-from probescout.core.errors import ProbescoutError, Reason, Unavailable
+from probescout.core.errors import InvalidInput, ProbescoutError, Reason, Unavailable
 from probescout.core.ports import FloatArray, Measurement
 from probescout.core.spectra import ValueKind
 from probescout.replay.session import MAPS, Answer, Asked, Declaration
@@ -120,12 +120,21 @@ class WireSession:
 
 
 def signal_of(measurement: Measurement) -> dict[str, Any]:
-    """Return the arguments that hand in what was measured."""
+    """Return the arguments that hand in what was measured.
+
+    Raises:
+        InvalidInput: FIELD_MISSING when there is neither a signal nor a scalar.
+    """
     if measurement.scalar is not None:
         variance = measurement.scalar.variance
         return {"value": measurement.scalar.value, "variance": None if math.isnan(variance) else variance}
     spectrum = measurement.spectrum
-    assert spectrum is not None
+    if spectrum is None:
+        raise InvalidInput(
+            Reason.FIELD_MISSING,
+            "the instrument returned neither a signal nor an error; one of them must say what came of the point",
+            field="measurement.spectrum",
+        )
     return {
         "spectrum": spectrum.values,
         "dims": spectrum.dims,

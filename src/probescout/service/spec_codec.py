@@ -112,7 +112,7 @@ def read_spec(m: pb.CampaignSpec) -> CampaignSpec:
         objectives=tuple(_read_objectives(m)),
         stop_rules=tuple(StopRule(rule.name, rule.bound) for rule in m.stop_rules),
         motion=_read_motion(m),
-        theory=_read_theory(m),
+        theory=read_theory(m.theory) if m.HasField("theory") else None,
         transfer=_read_transfer(m),
     )
 
@@ -133,10 +133,12 @@ def _read_motion(m: pb.CampaignSpec) -> MotionCost | None:
     return MotionCost(m.motion.settle_s, m.motion.dwell_s, m.motion.diagonals_per_s)
 
 
-def _read_theory(m: pb.CampaignSpec) -> TheorySpec | None:
-    if not m.HasField("theory"):
-        return None
-    theory = m.theory
+def read_theory(theory: pb.TheorySpec) -> TheorySpec:
+    """Return what is declared about simulations, with the defaults of the server in the place of zeros.
+
+    Raises:
+        InvalidInput: As `read_json`.
+    """
     return TheorySpec(
         PluginSpec(theory.engine, read_json(theory.settings_json, field="spec.theory.settings_json")),
         theory.quantity,

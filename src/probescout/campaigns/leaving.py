@@ -1,0 +1,68 @@
+"""Signals while an instrument is driven: the first one ends the run in order, and none keeps it from being parked."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+
+ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
+class Terminated(BaseException):
+    """SIGTERM has come: leave in order."""
+
+
+@contextmanager
+def leaving_on_signals() -> Iterator[None]:
+    """Turn the first Ctrl-C or SIGTERM into an exception, and take no other: parking may take longer than patience.
+
+    Raises:
+        Terminated: SIGTERM has come.
+        KeyboardInterrupt: Ctrl-C, or SIGINT, has come.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        for one in ENDING:
+            signal.signal(one, signal.SIG_IGN)
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    before = {one: signal.signal(one, leave) for one in ENDING}
+    try:
+        yield
+    finally:
+        _restore(before)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Keep a signal that ends the run until this is left; it then does what it would have done.
+
+    Whoever has set the handlers: a scheduled run has those of Prefect. Other threads are not interrupted by signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def keep(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+
+    before = {one: signal.getsignal(one) for one in ENDING}
+    for one in ENDING:
+        if before[one] != signal.SIG_IGN:
+            signal.signal(one, keep)
+    try:
+        yield
+    finally:
+        _restore(before)
+        if came:
+            signal.raise_signal(came[0])
+
+
+def _restore(handlers: Mapping[signal.Signals, object]) -> None:
+    for one, handler in handlers.items():
+        # None stands for a handler that was not set by Python, which only the default can be here.
+        signal.signal(one, signal.SIG_DFL if handler is None else handler)  # type: ignore[arg-type]
