@@ -119,7 +119,7 @@ class Watched:
 def instruments(monkeypatch: pytest.MonkeyPatch) -> dict[str, Watched]:
     """Put watched instruments in the place of those that a file names; one a region, kept over runs."""
     kept = {"left": Watched(), "right": Watched(1)}
-    monkeypatch.setattr("probescout.campaigns.seat.open_instrument", lambda file, region: kept[region.name])
+    monkeypatch.setattr("probescout.campaigns.seat.open_instrument", lambda file, instrument, region: kept[region.name])
     return kept
 
 

@@ -27,7 +27,7 @@ def test_both_are_installed_and_describe_their_parameters() -> None:
 
 def test_a_region_lays_its_parameters_over_those_of_the_instrument(read: Read) -> None:
     file = read()
-    left, right = (open_instrument(file, region) for region in file.regions)
+    left, right = (open_instrument(file, file.all_instruments[0], region) for region in file.regions)
     assert left.overview().image.shape == right.overview().image.shape == (16, 16)
     assert not np.array_equal(left.overview().image, right.overview().image)
 
@@ -38,10 +38,10 @@ def test_a_recording_is_found_beside_the_file(read: Read, tmp_path: Path) -> Non
     recording.save(tmp_path / "case.nc")
     old = 'kind = "twin"\nparams = { scene = "plasmonic", size = 16 }'
     file = read((old, 'kind = "recorded"\nparams = { file = "case.nc" }'), ("params = { scene_seed = 1 }", ""))
-    instrument = open_instrument(file, file.regions[0])
+    instrument = open_instrument(file, file.all_instruments[0], file.regions[0])
     assert instrument.measure(0.4, 0.9).spectrum is not None
     np.testing.assert_array_equal(instrument.measure(0.4, 0.9).spectrum.values, [7.0, 7.0, 7.0])
     (tmp_path / "case.nc").write_bytes(b"no longer")
     with pytest.raises(InvalidInput) as refused:
-        open_instrument(file, file.regions[0])
+        open_instrument(file, file.all_instruments[0], file.regions[0])
     assert refused.value.field.startswith("instrument")

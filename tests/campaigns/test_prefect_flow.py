@@ -34,7 +34,7 @@ def test_parameters_of_the_deployment_are_those_of_the_flow(read: Read) -> None:
     }
     assert set(given) == set(flow.campaign.parameters.properties)
     assert flow.campaign.persist_result is False and flow.campaign.result_serializer == "json"
-    assert flow.limit_name(read(('kind = "twin"', 'kind = "twin"\nname = "titan"'))) == "probescout-instrument-titan"
+    assert flow.limit_names(read(('kind = "twin"', 'kind = "twin"\nname = "titan"'))) == ["probescout-instrument-titan"]
 
 
 @pytest.mark.parametrize(

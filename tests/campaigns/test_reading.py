@@ -148,6 +148,60 @@ def test_a_mistake_is_named_where_it_is(read: Read, old: str, new: str, field: s
     assert refused.value.field == field and words in refused.value.message
 
 
+SEVERAL = """[[instruments]]
+kind = "twin"
+name = "a"
+params = { scene = "plasmonic", size = 16 }
+[[instruments]]
+kind = "twin"
+name = "b"
+params = { scene = "plasmonic", size = 16, seed = 1 }
+budget = { probes = 2 }
+"""
+ONE = '[instrument]\nkind = "twin"\nparams = { scene = "plasmonic", size = 16 }\n'
+
+
+def test_several_instruments_and_who_measures_what(read: Read) -> None:
+    file = read((ONE, SEVERAL), ('name = "left"', 'name = "left"\ninstruments = ["b"]'))
+    assert file.label == "a, b" and [i.label for i in file.instruments_of(file.regions[0])] == ["b"]
+    assert [i.label for i in file.instruments_of(file.regions[1])] == ["a", "b"]
+    told = "\n".join(lines(file))
+    assert "a (twin), b (twin)" in told and "instrument b: at most 2 probes of each region" in told and ", by b" in told
+    assert file.digest != read((ONE, SEVERAL)).digest != read().digest
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "words"),
+    [
+        ('name = "b"\n', "", "instruments[1].name", "not an id"),
+        ('name = "b"', 'name = "a"', "instruments[1].name", "two instruments"),
+        ("probes = 2 }", "probes = -2 }", "instruments[1].budget.probes", "negative"),
+        ("probes = 2 }", "core_hours = 2.0 }", "instruments[1].budget.core_hours", "core-hours"),
+        ("seed = 1", "sed = 1", "instruments[1].params", "sed"),
+        ('kind = "twin"\nname = "b"', 'kind = "twinn"\nname = "b"', "instruments[1].kind", "did you mean 'twin'"),
+        ('name = "left"', 'name = "left"\ninstruments = ["c"]', "regions[0].instruments[0]", "'c' is none of a, b"),
+        ('name = "left"', 'name = "left"\ninstruments = []', "regions[0].instruments", "no instrument"),
+        ("[[instruments]]", f"{ONE}[[instruments]]", "instrument", "give one of these"),
+        (SEVERAL, "", "instrument", "give one of these"),
+        (SEVERAL, f"{ONE}budget = {{ probes = 2 }}\n", "instrument.budget", "shares with nobody"),
+    ],
+)  # fmt: skip
+def test_a_mistake_among_several_instruments(
+    text: str, tmp_path: Path, old: str, new: str, field: str, words: str
+) -> None:
+    several = text.replace(ONE, SEVERAL)
+    assert old in several
+    with pytest.raises(InvalidInput) as refused:
+        read_text(several.replace(old, new, 1), tmp_path)
+    assert refused.value.field == field and words in refused.value.message
+
+
+def test_the_digest_of_a_file_with_one_instrument_is_what_it_always_was() -> None:
+    # Another one would lose the campaigns that are under way.
+    digest = read_file(EXAMPLES / "campaign.toml").digest
+    assert digest == "929d4ff84a3c2b5abc7a057385d6465afea3f09b8729366ebb4e4a3b69e5e389"
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="cannot be read") as refused:
         read_file(tmp_path / "none.toml")
@@ -185,5 +239,5 @@ def test_the_file_in_the_documentation_can_be_run(tmp_path: Path) -> None:
     [block] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     file = read_text(block, tmp_path)
     assert file.budget_of(file.regions[1]) == Budget(probes=100) and file.schedule.cron and file.theory is not None
-    names = {f.name for f in fields(CampaignFile)} - {"folder"}
+    names = {f.name for f in fields(CampaignFile)} - {"folder", "instruments"}
     assert set(tomllib.loads(block)) == names, "every section is shown"

@@ -129,7 +129,7 @@ def _summary(report: Report) -> str:
     file = report.file
     lines = [
         f"# {file.campaign.title or file.campaign.name}: {report.state}",
-        f"- sample {file.campaign.sample or '-'}, instrument {file.instrument.label}",
+        f"- sample {file.campaign.sample or '-'}, instrument {file.label}",
         f"- run key `{report.key or '-'}`, digest `{file.digest}`",
         f"- results in `{folder_of(report)}`",
         *(f"- **{region.name}** {region.state}: {region.message}" for region in report.regions),

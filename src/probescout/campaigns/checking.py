@@ -10,7 +10,7 @@ from typing import Any
 from probescout_client.theory import to_theory
 
 from probescout.campaigns.instruments import check_instrument
-from probescout.campaigns.spec import FORMATS, CampaignFile, Polygon, Region
+from probescout.campaigns.spec import FORMATS, CampaignFile, Instrument, Polygon, Region
 from probescout.core.errors import InvalidInput, Reason
 from probescout.core.jsonable import to_json
 from probescout.core.plugin_spec import PluginSpec
@@ -45,6 +45,7 @@ def check(file: CampaignFile) -> None:
         InvalidInput: Naming the field; see `read_file`.
     """
     _check_names(file)
+    _check_instruments(file)
     _check_words(file)
     _check_amounts(file)
     for i, region in enumerate(file.regions):
@@ -52,13 +53,15 @@ def check(file: CampaignFile) -> None:
             _check_plan(file, region)
         except InvalidInput as error:
             raise InvalidInput(error.reason, error.message, field=_in_file(error.field, f"regions[{i}]")) from error
-        check_instrument(file, region, field=f"regions[{i}].params" if region.params else "instrument.params")
+        for where, instrument in _places(file):
+            if instrument in file.instruments_of(region):
+                field = f"regions[{i}].params" if region.params else f"{where}.params"
+                check_instrument(file, instrument, region, where=where, field=field)
         _check_end(file, region, f"regions[{i}].budget" if region.budget else "budget")
 
 
 def _check_amounts(file: CampaignFile) -> None:
     amounts: list[tuple[str, float, float]] = [
-        ("instrument.park_after_s", file.instrument.park_after_s, math.inf),
         ("model.compute_budget_s", file.model.compute_budget_s, MOST_COMPUTE_S),
         ("server.patience_s", file.server.patience_s, math.inf),
         ("confirm.timeout_s", file.confirm.timeout_s, math.inf),
@@ -67,6 +70,10 @@ def _check_amounts(file: CampaignFile) -> None:
         ("schedule.skip_after_s", file.schedule.skip_after_s, math.inf),
         ("budget.probes", file.budget.probes, MOST_PROBES),
     ]
+    for where, instrument in _places(file):
+        amounts.append((f"{where}.park_after_s", instrument.park_after_s, math.inf))
+        spent = to_json(instrument.budget) if instrument.budget is not None else {}
+        amounts += [(f"{where}.budget.{name}", amount, MOST_PROBES) for name, amount in spent.items()]
     if file.theory is not None:
         amounts += [(f"theory.{name}", getattr(file.theory, name), most) for name, most in MOST_OF_THEORY.items()]
     own = ((i, region.budget) for i, region in enumerate(file.regions) if region.budget is not None)
@@ -76,6 +83,51 @@ def _check_amounts(file: CampaignFile) -> None:
             raise InvalidInput(Reason.FIELD_INVALID, f"{amount:g} is negative; give 0 or more", field=where)
         if amount > most:
             raise InvalidInput(Reason.FIELD_INVALID, f"{amount:g} is too much; give at most {most:g}", field=where)
+
+
+def _places(file: CampaignFile) -> list[tuple[str, Instrument]]:
+    """Return every instrument with its place in the file."""
+    if file.instrument is not None:
+        return [("instrument", file.instrument)]
+    return [(f"instruments[{i}]", instrument) for i, instrument in enumerate(file.instruments or ())]
+
+
+def _check_instruments(file: CampaignFile) -> None:
+    """Refuse instruments that cannot be told apart, and regions that none of them measures."""
+    if (file.instrument is None) == (file.instruments is None):
+        raise InvalidInput(
+            Reason.FIELD_MISSING,
+            "a file has one [instrument], or several [[instruments]] each with a name; give one of these",
+            field="instrument",
+        )
+    if file.instrument is not None and file.instrument.budget is not None:
+        raise InvalidInput(
+            Reason.FIELD_INVALID,
+            "the only instrument shares with nobody; put its limits into [budget]",
+            field="instrument.budget",
+        )
+    names: list[str] = []
+    for where, instrument in _places(file)[: None if file.instrument is None else 0]:
+        # The name is that of a client, a lock and a folder.
+        checked_id(instrument.name, field=f"{where}.name")
+        if instrument.name in names:
+            raise InvalidInput(
+                Reason.FIELD_INVALID, f"two instruments are named '{instrument.name}'", field=f"{where}.name"
+            )
+        names.append(instrument.name)
+        if instrument.budget is not None and instrument.budget.core_hours:
+            raise InvalidInput(
+                Reason.FIELD_INVALID,
+                "no instrument spends core-hours; leave it out",
+                field=f"{where}.budget.core_hours",
+            )
+    for i, region in enumerate(file.regions):
+        for k, name in enumerate(region.instruments or ()):
+            _one_of(name, [one.label for one in file.all_instruments], f"regions[{i}].instruments[{k}]")
+        if not file.instruments_of(region):
+            raise InvalidInput(
+                Reason.FIELD_MISSING, "no instrument measures this region", field=f"regions[{i}].instruments"
+            )
 
 
 def _check_names(file: CampaignFile) -> None:

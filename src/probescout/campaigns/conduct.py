@@ -1,21 +1,19 @@
-"""Runs a campaign file: all its regions, one after the other, on one instrument."""
+"""Runs a campaign file: all its regions, one after the other, with all instruments or some of them."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probescout.campaigns import results
 from probescout.campaigns.holding import holding
 from probescout.campaigns.outputs import write_outputs
-from probescout.campaigns.rounds import campaign_id, checked_key, open_key
-from probescout.campaigns.spec import CampaignFile, Region
+from probescout.campaigns.rounds import checked_key, open_key
+from probescout.campaigns.spec import CampaignFile
 from probescout.campaigns.tally import OnProgress, Tally
-from probescout.core.errors import Reason, WrongState
+from probescout.core.errors import InvalidInput, Reason, WrongState
 from probescout.store.lock import DirectoryLock
 
 if TYPE_CHECKING:
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
 
 CALL_S = 30.0
 """Time that one attempt of a call may take; a server that wakes up a model needs seconds."""
-_log = logging.getLogger(__name__)
 OnRegion = Callable[[results.Region], None]
 
 
@@ -42,42 +39,49 @@ def conduct(
     *,
     run_key: str = "",
     again: bool = False,
+    instruments: Sequence[str] = (),
     on_progress: OnProgress | None = None,
     on_region: OnRegion | None = None,
 ) -> results.Report:
     """Measure every region of a file that is not measured yet; return what came of them.
 
-    Whoever runs the same file again takes up what an earlier run has begun, whatever ended it. The instrument is parked
-    whenever this is left.
+    Whoever runs the same file again takes up what an earlier run has begun, whatever ended it. Every instrument is
+    parked whenever this is left.
 
     Args:
         file: What to do.
         place: Where the planner is.
         run_key: Names this time apart from others; the same key goes on with the same campaigns.
         again: Begin anew when everything under the key has ended.
-        on_progress: Called after every point.
+        instruments: Names of those that this run drives; none: all of the file. Others may be driven elsewhere.
+        on_progress: Called after every point, one call at a time.
         on_region: Called when a region is over and written.
 
     Raises:
-        InvalidInput: The instrument, the run key or the outputs cannot be used, or the server refuses a declaration.
-        WrongState: JOURNAL_LOCKED or INSTRUMENT_HELD while another process runs this file or drives its instrument.
+        InvalidInput: An instrument, the run key or the outputs cannot be used, or the server refuses a declaration.
+        WrongState: JOURNAL_LOCKED or INSTRUMENT_HELD while another process runs this file or drives an instrument.
         Unavailable: The planner does not come up, or was gone for longer than the file's patience.
         ProbescoutError: As the server answers.
     """
     checked_key(run_key)
-    held = holding([file.instrument.label], f"campaign file {file.campaign.name} in {file.directory}")
-    with _locked(file), held, _planner(file, place or Place()) as planner:
+    place = place or Place()
+    team = _team(file, instruments, place)
+    held = holding(team, f"campaign file {file.campaign.name} in {file.directory}")
+    part = "+".join(instruments)
+    with _locked(file, part), held, _served(file, place) as where, ExitStack() as links:
+        from probescout.campaigns.region import measure_region
         from probescout.replay.wire_session import translated
 
+        planners = {name: links.enter_context(_connected(file, where, name)) for name in team}
         with translated():
-            key = open_key(planner, file, run_key) if again else run_key
-        tally = Tally(file, on_progress)
-        regions: list[results.Region] = []
-        for region in file.regions:
+            key = open_key(planners[team[0]], file, run_key) if again else run_key
+        regions = [r for r in file.regions if any(i.label in team for i in file.instruments_of(r))]
+        tally = Tally(file, regions, on_progress)
+        report = results.Report(file, key, (), part)
+        for region in regions:
             with translated():
-                found = _region(planner, file, region, key, tally)
-            regions.append(found)
-            report = results.Report(file, key, tuple(regions))
+                found = measure_region(planners, file, region, key, tally)
+            report = replace(report, regions=(*report.regions, found))
             write_outputs(report, found)
             if on_region is not None:
                 on_region(found)
@@ -86,40 +90,35 @@ def conduct(
         return report
 
 
-def _region(planner: ps.Planner, file: CampaignFile, region: Region, key: str, tally: Tally) -> results.Region:
-    """Measure one region; an instrument that fails ends it, to be taken up another time."""
-    from probescout.campaigns import measuring
-    from probescout.campaigns.seat import Seat
+def _team(file: CampaignFile, wanted: Sequence[str], place: Place) -> list[str]:
+    """Return the names of the instruments that a run drives.
 
-    n_before = 0
-    with Seat(file, region, key) as seat:
-        try:
-            run = seat.open(planner)
-            n_before = int(run.status().n_observations)
-            tally.enter(region, n_before)
-            state, message = measuring.measure(run, file, seat.instrument, tally.add)
-        except measuring.InstrumentFault as fault:
-            _log.exception("region %s", region.name)
-            state, message = results.FAILED, str(fault)
-        trouble = seat.park()
-        if trouble:
-            message = f"{message}; NOT PARKED: {trouble}".lstrip("; ")
-            # A person's word stands beside it.
-            state = state if state == results.ABORTED else results.UNPARKED
-        if seat.run is None:
-            name = f"campaigns/{campaign_id(file, region, key)}"
-            return results.Region(region.name, name, state, message, is_parked=not trouble)
-        found = measuring.read_back(seat.run, region, state, message, n_before)
-    tally.leave(region, found.n_measured, is_over=state not in (results.FAILED, results.UNPARKED))
-    return replace(found, is_parked=not trouble)
+    Raises:
+        InvalidInput: FIELD_INVALID for one that the file does not have, FIELD_MISSING without a planner to share.
+    """
+    known = [instrument.label for instrument in file.all_instruments]
+    for name in wanted:
+        if name not in known:
+            raise InvalidInput(
+                Reason.FIELD_INVALID,
+                f"the file has no instrument '{name}'; it has {', '.join(known)}",
+                field="instruments",
+            )
+    if wanted and not place.server:
+        raise InvalidInput(
+            Reason.FIELD_MISSING,
+            "a run of some instruments shares the planner with those of the others; say where it is with --server",
+            field="--server",
+        )
+    return [name for name in known if not wanted or name in wanted]
 
 
 @contextmanager
-def _locked(file: CampaignFile) -> Iterator[None]:
-    """Keep a second process from running the same file here."""
+def _locked(file: CampaignFile, part: str) -> Iterator[None]:
+    """Keep a second process from running the same file, or the same part of its instruments, here."""
     file.directory.mkdir(parents=True, exist_ok=True)
     try:
-        lock = DirectoryLock(file.directory / "run.lock")
+        lock = DirectoryLock(file.directory / (f"run-{part}.lock" if part else "run.lock"))
     except WrongState as error:
         raise WrongState(
             Reason.JOURNAL_LOCKED,
@@ -133,8 +132,8 @@ def _locked(file: CampaignFile) -> Iterator[None]:
 
 
 @contextmanager
-def _planner(file: CampaignFile, place: Place) -> Iterator[ps.Planner]:
-    """Connect to the planner, after starting one where no address is given.
+def _served(file: CampaignFile, place: Place) -> Iterator[Place]:
+    """Say where the planner is, after starting one where no address is given.
 
     Raises:
         Unavailable: It does not come up.
@@ -142,26 +141,29 @@ def _planner(file: CampaignFile, place: Place) -> Iterator[ps.Planner]:
     from probescout.replay.server_process import ServerProcess
 
     if place.server:
-        with _connected(file, place) as planner:
-            yield planner
+        yield place
         return
     file.data.mkdir(parents=True, exist_ok=True)
-    with ServerProcess(file.data) as address, _connected(file, Place(address.grpc, address.token_file)) as planner:
-        yield planner
+    with ServerProcess(file.data) as address:
+        yield Place(address.grpc, address.token_file)
 
 
 @contextmanager
-def _connected(file: CampaignFile, place: Place) -> Iterator[ps.Planner]:
+def _connected(file: CampaignFile, place: Place, instrument: str) -> Iterator[ps.Planner]:
+    """Connect an instrument to the planner; one of several is a client of its own name, with an outbox of its own."""
     # grpc is loaded after the server has been started: its threads do not survive a fork.
     import probescout_client as ps
 
     from probescout.replay.wire_session import translated
 
+    outbox = file.directory / "outbox"
+    is_one = file.instrument is not None
     with translated():
         planner = ps.connect(
             place.server,
             token_file=place.token_file or None,
-            outbox=str(Path(file.directory) / "outbox"),
+            client_id=None if is_one else instrument,
+            outbox=str(outbox if is_one else outbox / instrument),
             timeout_s=CALL_S,
             patience_s=file.server.patience_s,
         )

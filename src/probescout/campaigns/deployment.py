@@ -63,7 +63,7 @@ def serve(file: CampaignFile, path: Path, place: Place, *, cron: str, run_key: s
         from prefect.schedules import Cron
         from prefect.types.entrypoint import EntrypointType
 
-        from probescout.campaigns.flow import campaign, ensure_limit
+        from probescout.campaigns.flow import campaign, ensure_limits
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith(("prefect", "httpx")):
             raise
@@ -82,7 +82,7 @@ def serve(file: CampaignFile, path: Path, place: Place, *, cron: str, run_key: s
             field="schedule.cron",
         ) from error
     try:
-        ensure_limit(file)
+        ensure_limits(file)
     except httpx.HTTPError as error:
         raise Unavailable(
             Reason.WORKER_UNAVAILABLE,
@@ -93,9 +93,9 @@ def serve(file: CampaignFile, path: Path, place: Place, *, cron: str, run_key: s
         name=file.campaign.name,
         schedules=[schedule] if schedule is not None else None,
         parameters=parameters(file, path, place, run_key),
-        tags=["probescout", file.instrument.label],
+        tags=["probescout", *(instrument.label for instrument in file.all_instruments)],
         description=f"{file.campaign.title or file.campaign.name}: {len(file.regions)} regions of "
-        f"{file.campaign.sample or 'a sample'} on {file.instrument.label}",
+        f"{file.campaign.sample or 'a sample'} on {file.label}",
         limit=1,
         entrypoint_type=EntrypointType.MODULE_PATH,
     )

@@ -24,9 +24,13 @@ def described(file: CampaignFile) -> dict[str, Any]:
 
 def lines(file: CampaignFile) -> Iterator[str]:
     """Yield what a run would do."""
-    instrument, scalarizer = file.instrument, file.scalarizer
+    scalarizer = file.scalarizer
     goal = "smallest" if scalarizer.minimize else "largest"
-    yield f"{file.campaign.name}: {len(file.regions)} regions on {instrument.label} ({instrument.kind})"
+    kinds = ", ".join(f"{i.label} ({i.kind})" for i in file.all_instruments)
+    yield f"{file.campaign.name}: {len(file.regions)} regions on {kinds}"
+    for instrument in file.all_instruments:
+        if instrument.budget is not None:
+            yield f"  instrument {instrument.label}: {_budget(instrument.budget)} of each region"
     yield f"  target: {goal} {_named(scalarizer.name, scalarizer.params)}"
     for objective in file.objectives:
         yield f"  beside: {'smallest' if objective.minimize else 'largest'} {_named(objective.name, objective.params)}"
@@ -34,7 +38,9 @@ def lines(file: CampaignFile) -> Iterator[str]:
         until = "".join(f", until {key} {value}" for key, value in stage.until.items())
         yield f"  policy: {_named(stage.name, stage.params)}{until}"
     for region in file.regions:
-        yield f"  region {region.name}: {_budget(file.budget_of(region))}, as campaigns/{campaign_id(file, region)}"
+        who = f", by {', '.join(region.instruments)}" if region.instruments else ""
+        name = f"campaigns/{campaign_id(file, region)}"
+        yield f"  region {region.name}: {_budget(file.budget_of(region))}, as {name}{who}"
     rules = ", ".join(f"{rule.name} {rule.bound:g}" for rule in file.stop_rules)
     if rules:
         acts = "written down only" if file.stop.when == "advise" else f"{file.stop.when} of them ends a region"

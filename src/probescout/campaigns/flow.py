@@ -69,10 +69,10 @@ def campaign(spec: str, server: str = "", token_file: str = "", run_key: str = "
     late_s = _late_s(file)
     if late_s is not None:
         return Cancelled(message=f"begun {late_s:.0f} s after its time, more than schedule.skip_after_s: skipped")
-    ensure_limit(file)
+    ensure_limits(file)
     # A limit that is missing holds nobody back unless this is strict; a renewal that fails must not end a measurement.
     with concurrency(
-        limit_name(file), occupy=1, lease_duration=LEASE_S, strict=True, raise_on_lease_renewal_failure=False
+        limit_names(file), occupy=1, lease_duration=LEASE_S, strict=True, raise_on_lease_renewal_failure=False
     ):
         if not _is_confirmed(file):
             return Cancelled(message=f"the answer to '{file.confirm.question}' was no; nothing has moved")
@@ -97,22 +97,23 @@ def campaign(spec: str, server: str = "", token_file: str = "", run_key: str = "
     return Cancelled(message=message) if report.state == results.ABORTED else Completed(message=message)
 
 
-def limit_name(file: CampaignFile) -> str:
-    """Return the name of the global concurrency limit of an instrument."""
-    return f"probescout-instrument-{file.instrument.label}"
+def limit_names(file: CampaignFile) -> list[str]:
+    """Return the names of the global concurrency limits of the instruments; a run gets all of them or none."""
+    return [f"probescout-instrument-{instrument.label}" for instrument in file.all_instruments]
 
 
-def ensure_limit(file: CampaignFile) -> None:
-    """Let one run at a time hold the instrument, over all deployments of this Prefect server.
+def ensure_limits(file: CampaignFile) -> None:
+    """Let one run at a time hold an instrument, over all deployments of this Prefect server.
 
     A limit that is there is left as it is: closing an instrument by a limit of 0 is a person's word.
     """
     with get_client(sync_client=True) as client:
-        try:
-            client.read_global_concurrency_limit_by_name(limit_name(file))
-        except ObjectNotFound:
-            _log.warning("Prefect has no limit %s; it is made, for one run at a time", limit_name(file))
-            client.upsert_global_concurrency_limit_by_name(limit_name(file), 1)
+        for name in limit_names(file):
+            try:
+                client.read_global_concurrency_limit_by_name(name)
+            except ObjectNotFound:
+                _log.warning("Prefect has no limit %s; it is made, for one run at a time", name)
+                client.upsert_global_concurrency_limit_by_name(name, 1)
 
 
 def _late_s(file: CampaignFile) -> float | None:

@@ -5,22 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from probescout.campaigns.spec import CampaignFile, Region
+from probescout.campaigns.spec import CampaignFile, Instrument, Region
 from probescout.core.errors import InvalidInput, Reason
 from probescout.core.ports import Microscope
 from probescout.core.registry import INSTRUMENTS, find
 from probescout.runtime.plugins import build, check_params
 
 
-def check_instrument(file: CampaignFile, region: Region, *, field: str) -> None:
+def check_instrument(file: CampaignFile, instrument: Instrument, region: Region, *, where: str, field: str) -> None:
     """Refuse an instrument that is not installed or parameters that it does not take; nothing is opened.
+
+    Args:
+        file: Whose folder paths are relative to.
+        instrument: One of the region's.
+        region: Whose parameters are laid over those of the instrument.
+        where: Place of the instrument in the file.
+        field: Place of the parameters in the file.
 
     Raises:
         InvalidInput: PLUGIN_UNKNOWN, PLUGIN_BROKEN, PARAM_INVALID, or FILE_UNREADABLE for a path that leads nowhere.
     """
-    cls = find(INSTRUMENTS, file.instrument.kind, field="instrument.kind").load()
-    params = _params(file, region, cls)
-    check_params(cls, file.instrument.kind, params, field=field)
+    cls = find(INSTRUMENTS, instrument.kind, field=f"{where}.kind").load()
+    params = _params(file, instrument, region, cls)
+    check_params(cls, instrument.kind, params, field=field)
     for name in _paths(cls):
         if name in params and not Path(params[name]).exists():
             raise InvalidInput(
@@ -30,21 +37,21 @@ def check_instrument(file: CampaignFile, region: Region, *, field: str) -> None:
             )
 
 
-def open_instrument(file: CampaignFile, region: Region) -> Microscope:
-    """Return the instrument, set up for a region.
+def open_instrument(file: CampaignFile, instrument: Instrument, region: Region) -> Microscope:
+    """Return an instrument, set up for a region.
 
     Raises:
         InvalidInput: As `check_instrument`, or as the instrument refuses its parameters.
     """
-    cls = find(INSTRUMENTS, file.instrument.kind, field="instrument.kind").load()
-    spec = {"name": file.instrument.kind, "params": _params(file, region, cls)}
-    instrument: Microscope = build(INSTRUMENTS, spec, field="instrument")
-    return instrument
+    cls = find(INSTRUMENTS, instrument.kind, field="instrument.kind").load()
+    spec = {"name": instrument.kind, "params": _params(file, instrument, region, cls)}
+    opened: Microscope = build(INSTRUMENTS, spec, field="instrument")
+    return opened
 
 
-def _params(file: CampaignFile, region: Region, cls: Any) -> dict[str, Any]:
+def _params(file: CampaignFile, instrument: Instrument, region: Region, cls: Any) -> dict[str, Any]:
     """Return the parameters of a region; paths are taken from the folder of the file."""
-    params = {**file.instrument.params, **region.params}
+    params = {**instrument.params, **region.params}
     for name in _paths(cls):
         if isinstance(params.get(name), str):
             params[name] = str(file.folder / params[name])

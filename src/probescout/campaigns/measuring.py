@@ -1,4 +1,4 @@
-"""One region at the instrument: begun or taken up, measured until it ends, and read back."""
+"""One instrument in one region: the campaign begun or taken up, measured until it ends, and read back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from probescout_client.wire.v1 import probescout_pb2 as pb
 
 from probescout.campaigns import results
 from probescout.campaigns.rounds import campaign_id
-from probescout.campaigns.spec import CampaignFile, Region
+from probescout.campaigns.share import Share
+from probescout.campaigns.spec import CampaignFile, Instrument, Region
+from probescout.core.errors import Reason
 from probescout.core.ports import Measurement, Microscope
 from probescout.replay.wire_session import signal_of
 
@@ -25,16 +27,19 @@ OFFLINE_AFTER_S = 10.0
 MOST_REFUSED = 3
 """Readings in a row that the planner may refuse: then something is wrong with the instrument, and the sample pays."""
 _log = logging.getLogger(__name__)
-OnPoint = Callable[[int, float, float], None]
-"""Called after every point: points measured in this region, seconds that this one took at instrument and planner."""
+Ask = Callable[[], ps.Point | None]
+OnPoint = Callable[[float, float], None]
+"""Called after every point: seconds that it took at the instrument and at the planner."""
 
 
 class InstrumentFault(Exception):  # noqa: N818 (a state of affairs, as in core.errors)
     """The instrument raised; the planner is as it was."""
 
 
-def start(planner: ps.Planner, file: CampaignFile, region: Region, key: str, instrument: Microscope) -> ps.Run:
-    """Return the run of a region: the campaign of its id if there is one, else a new one with a fresh overview.
+def start(
+    planner: ps.Planner, file: CampaignFile, region: Region, key: str, instrument: Instrument, microscope: Microscope
+) -> ps.Run:
+    """Return an instrument's run of a region: its campaign if there is one, else a new one with a fresh overview.
 
     Raises:
         InstrumentFault: The overview could not be taken.
@@ -49,23 +54,29 @@ def start(planner: ps.Planner, file: CampaignFile, region: Region, key: str, ins
         "give_up_after_s": file.server.patience_s,
         "offline_after_s": min(file.server.patience_s, OFFLINE_AFTER_S),
         "compute_budget_s": file.model.compute_budget_s,
-        "on_park": lambda why: park(instrument, why),
-        "park_after_s": file.instrument.park_after_s or None,
+        "on_park": lambda why: park(microscope, why),
+        "park_after_s": instrument.park_after_s or None,
     }
     if _has_frame(planner, name):
         return planner.resume(name, **here)
     with at_instrument("the overview"):
-        overview = instrument.overview()
-    return planner.start(
-        overview.image,
-        pixel_size=None if overview.pixel_size_m is None else (overview.pixel_size_m, "m"),
-        mask=overview.mask,
-        campaign=name,
-        exist_ok=True,
-        metadata={"campaign_file": file.to_json(), "digest": file.digest, "region": region.name, "run_key": key},
-        **_declaration(file, region),
-        **here,
-    )
+        overview = microscope.overview()
+    try:
+        return planner.start(
+            overview.image,
+            pixel_size=None if overview.pixel_size_m is None else (overview.pixel_size_m, "m"),
+            mask=overview.mask,
+            campaign=name,
+            exist_ok=True,
+            metadata={"campaign_file": file.to_json(), "digest": file.digest, "region": region.name, "run_key": key},
+            **_declaration(file, region),
+            **here,
+        )
+    except ps.WrongState as error:
+        if error.reason != Reason.FRAME_EXISTS:
+            raise
+        # Another process of the same file was faster: its overview counts.
+        return planner.resume(name, **here)
 
 
 def _declaration(file: CampaignFile, region: Region) -> dict[str, Any]:
@@ -77,7 +88,7 @@ def _declaration(file: CampaignFile, region: Region) -> dict[str, Any]:
         "title": f"{file.campaign.title or file.campaign.name}: {region.name}",
         "sample": file.campaign.sample,
         "operator": file.campaign.operator,
-        "instrument": file.instrument.label,
+        "instrument": file.label,
         "scalarizer": file.scalarizer.name,
         "params": dict(file.scalarizer.params),
         "minimize": file.scalarizer.minimize,
@@ -108,8 +119,8 @@ def _has_frame(planner: ps.Planner, name: str) -> bool:
         return False
 
 
-def measure(run: ps.Run, file: CampaignFile, instrument: Microscope, on_point: OnPoint) -> tuple[str, str]:
-    """Measure until the campaign ends; return its state and why.
+def measure(run: ps.Run, file: CampaignFile, microscope: Microscope, ask: Ask, share: Share, on_point: OnPoint) -> str:
+    """Measure until there is no point more; return why this instrument ended before that, empty if it did not.
 
     What is measured goes through the outbox of the client, so that a killed process loses at most the point under the
     beam. Leaving in any way gives the open point back.
@@ -118,28 +129,28 @@ def measure(run: ps.Run, file: CampaignFile, instrument: Microscope, on_point: O
         InstrumentFault: The instrument raised.
         ProbescoutError: Of the client; Unavailable when the planner was gone for longer than the file's patience.
     """
-    n_done = int(run.status().n_observations)
-    why, n_refused = "", 0
+    n_refused = 0
     asked = time.monotonic()
     try:
-        while (point := run.ask()) is not None:
-            why = advised(run.advice, file)
-            if why:
+        while not (why := share.end()) and (point := ask()) is not None:
+            met = advised(run.advice, file)
+            if met:
+                end(run, met)
                 break
             began = time.monotonic()
             with at_instrument(f"the point ({point.y:.4f}, {point.x:.4f})"):
-                measurement = instrument.measure(point.y, point.x)
+                measurement = microscope.measure(point.y, point.x)
             measured = time.monotonic()
+            share.add(measurement.dwell_s, measurement.dose)
             n_refused = 0 if tell(run, point, measurement) else n_refused + 1
             if n_refused == MOST_REFUSED:
                 raise InstrumentFault(f"{n_refused} readings in a row were refused; the last point tells why")
-            n_done += 1
             told = time.monotonic()
-            on_point(n_done, measured - began, told - measured + began - asked)
+            on_point(measured - began, told - measured + began - asked)
             asked = told
     finally:
         run.release_all("the loop was left")
-    return _ended(run, why)
+    return why
 
 
 def tell(run: ps.Run, point: ps.Point, measurement: Measurement) -> bool:
@@ -178,20 +189,27 @@ def advised(advice: list[ps.StopAdvice], file: CampaignFile) -> str:
     return "; ".join(f"{one.rule}: {one.message}" for one in met) if is_enough.get(file.stop.when, False) else ""
 
 
-def _ended(run: ps.Run, why: str) -> tuple[str, str]:
-    """Return state and reason of a campaign whose points are over; end it if nobody has."""
+def ended(run: ps.Run) -> tuple[str, str] | None:
+    """Return state and reason of a campaign that was ended, by whomever; None of one that goes on."""
     now = run.status()
     if now.status == pb.CAMPAIGN_STATUS_ABORTED:
         return results.ABORTED, now.status_reason
     if now.status != pb.CAMPAIGN_STATUS_STOPPED:
-        stop = run.stop_report
-        reason = why or (stop.cause if stop is not None else "nothing is left to measure")
-        now = run.stop(f"{results.COMPLETE}: {reason}")
+        return None
     is_complete = now.status_reason.startswith(results.COMPLETE)
     return (results.COMPLETE if is_complete else results.STOPPED), now.status_reason
 
 
-def read_back(run: ps.Run, region: Region, state: str, message: str, n_before: int) -> results.Region:
+def end(run: ps.Run, why: str) -> None:
+    """End a campaign as complete, unless somebody was faster."""
+    try:
+        run.stop(f"{results.COMPLETE}: {why}")
+    except ps.WrongState as error:
+        if error.reason != Reason.CAMPAIGN_ENDED:
+            raise
+
+
+def read_back(run: ps.Run, region: Region, state: str, message: str) -> results.Region:
     """Return what the server holds of a region.
 
     Raises:
@@ -214,7 +232,6 @@ def read_back(run: ps.Run, region: Region, state: str, message: str, n_before: i
         state=state,
         message=message,
         n_measured=len(rows),
-        n_new=len(rows) - n_before,
         best=None if best is None else {"target": best.target, "y": best.measured_at.y, "x": best.measured_at.x},
         unit=best.target_unit if best else "",
         rows=tuple(sorted(rows, key=lambda row: row["ordinal"])),
@@ -237,6 +254,7 @@ def _row(o: pb.Observation) -> dict[str, Any]:
         "dwell_s": o.dwell_s,
         "dose": o.dose,
         "is_late": o.is_late,
+        "client": o.client_id,
     }
 
 

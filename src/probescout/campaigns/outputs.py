@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,13 @@ def write_outputs(report: Report, region: Region) -> list[Path]:
     if "png" in formats and region.maps:
         contents[f"{region.name}.png"] = picture(region)
     about = {**report.to_json(), "campaign": report.file.to_json()}
-    contents["report.json"] = json.dumps(about, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    contents[f"report-{report.part}.json" if report.part else "report.json"] = (
+        json.dumps(about, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
-            durable.write(folder / name, content, scratch=folder / f".{name}.tmp")
+            durable.write(folder / name, content, scratch=folder / f".{name}.{os.getpid()}.tmp")
     except OSError as error:
         raise InvalidInput(
             Reason.FILE_UNREADABLE,

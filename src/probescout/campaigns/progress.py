@@ -20,6 +20,8 @@ class Progress:
     """Time that this run has spent measuring."""
     planner_s: float = 0.0
     """Time that this run has spent waiting for the planner."""
+    n_instruments: int = 1
+    """That measure the region at once; the times are sums over them."""
 
     @property
     def left_s(self) -> tuple[float, float] | None:
@@ -27,7 +29,8 @@ class Progress:
         if not self.n_total or not self.n_new:
             return None
         n_left = max(0, self.n_total - self.n_done)
-        return self.instrument_s / self.n_new * n_left, self.planner_s / self.n_new * n_left
+        share = n_left / self.n_new / self.n_instruments
+        return self.instrument_s * share, self.planner_s * share
 
     @property
     def fraction(self) -> float | None:

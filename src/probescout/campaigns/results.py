@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from probescout.campaigns.spec import CampaignFile
@@ -19,6 +19,21 @@ UNPARKED = "not parked"
 """The instrument would not be parked: somebody must look at it before anything else is measured. Not over."""
 FAILED = "failed"
 """The instrument failed; running the file again takes it up."""
+SHARED = "share measured"
+"""This run's instruments have spent their shares; others go on with the region."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What came of one instrument in a region."""
+
+    name: str
+    state: str
+    """complete, failed, not parked, or share measured."""
+    message: str = ""
+    is_parked: bool = True
+    n_new: int = 0
+    """Points that it has measured in this run."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +44,10 @@ class Region:
     campaign: str
     """campaigns/{c}."""
     state: str
-    """complete, stopped, aborted, failed or not parked; an abort stands whether the instrument was parked or not."""
+    """complete, stopped, aborted, share measured, failed or not parked; an abort stands also when something is not."""
     message: str = ""
-    is_parked: bool = True
-    """False when the instrument would not be parked; the message says why."""
+    parts: tuple[Part, ...] = ()
+    """One an instrument of this run."""
     n_measured: int = 0
     n_new: int = 0
     """Of these, by this run."""
@@ -45,14 +60,23 @@ class Region:
     maps: Mapping[str, FloatArray] = field(default_factory=dict)
     """mean and std (y, x) of the target, NaN where there is no candidate; empty when the model gave none."""
 
+    @property
+    def is_parked(self) -> bool:
+        """Whether every instrument of this run was parked; if not, the message says why."""
+        return all(part.is_parked for part in self.parts)
+
     def to_json(self) -> dict[str, Any]:
         """Return it without rows and maps."""
         names = ("name", "campaign", "state", "message", "is_parked", "n_measured", "n_new", "best", "unit")
-        return {name: getattr(self, name) for name in names}
+        return {**{name: getattr(self, name) for name in names}, "instruments": [asdict(part) for part in self.parts]}
 
 
-ROW = ("ordinal", "observation", "suggestion", "y", "x", "status", "target", "target_std", "dwell_s", "dose", "is_late")
-"""Columns of the table of observations; y and x are fractions, NaN stands for no target."""
+ROW = (
+    "ordinal", "observation", "suggestion", "y", "x", "status", "target", "target_std", "dwell_s", "dose", "is_late",
+    "client",
+)  # fmt: skip
+"""Columns of the table of observations; y and x are fractions, NaN stands for no target. Who measured is `client`: the
+name of the instrument where a file has several."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +86,14 @@ class Report:
     file: CampaignFile
     key: str
     regions: tuple[Region, ...]
+    part: str = ""
+    """Names of the instruments of this run, where others are driven elsewhere; empty: all of the file."""
 
     @property
     def state(self) -> str:
         """The worst of the regions' states."""
         states = [region.state for region in self.regions]
-        return next((state for state in (ABORTED, UNPARKED, FAILED, STOPPED) if state in states), COMPLETE)
+        return next((state for state in (ABORTED, UNPARKED, FAILED, SHARED, STOPPED) if state in states), COMPLETE)
 
     @property
     def ranking(self) -> list[Region]:
@@ -81,7 +107,7 @@ class Report:
             "campaign_file": self.file.campaign.name,
             "digest": self.file.digest,
             "run_key": self.key,
-            "instrument": self.file.instrument.label,
+            "instrument": self.file.label,
             "state": self.state,
             "ranking": [region.name for region in self.ranking],
             "regions": [region.to_json() for region in self.regions],

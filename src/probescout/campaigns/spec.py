@@ -1,4 +1,4 @@
-"""What a campaign file declares: one instrument, one or more regions, and how each of them is planned."""
+"""What a campaign file declares: instruments, regions, and how each of these is planned."""
 
 from __future__ import annotations
 
@@ -34,15 +34,17 @@ class About:
 
 @dataclass(frozen=True)
 class Instrument:
-    """Section [instrument]: what measures."""
+    """Section [instrument], or one of several [[instruments]]: what measures."""
 
     kind: str
     """Entry point of the group `probescout.instruments`, for example "twin" or "recorded"."""
     name: str = ""
-    """Which one it is; one scheduled run at a time holds an instrument. Empty: its kind."""
+    """Which one it is; one run at a time holds an instrument. Empty: its kind."""
     params: Mapping[str, Any] = field(default_factory=dict)
     park_after_s: float = 0.0
     """Seconds without the planner after which it is parked; 0: never for silence."""
+    budget: Budget | None = field(default=None, metadata=SPARSE)
+    """Most that it may spend of a region's budget, where others share it; None: as much as there is."""
 
     @property
     def label(self) -> str:
@@ -63,6 +65,8 @@ class Region:
     """Polygons of (y, x) fractions; a point must lie outside all."""
     budget: Budget | None = None
     """None: that of the file."""
+    instruments: tuple[str, ...] | None = field(default=None, metadata=SPARSE)
+    """Names of those that measure it together; None: all."""
 
 
 @dataclass(frozen=True)
@@ -183,17 +187,20 @@ class CampaignFile:
     """A whole campaign file."""
 
     campaign: About
-    instrument: Instrument
     scalarizer: Scalarizing
     regions: tuple[Region, ...]
     budget: Budget
+    instrument: Instrument | None = field(default=None, metadata=SPARSE)
+    """The only one; either this or `instruments` is given."""
+    instruments: tuple[Instrument, ...] | None = field(default=None, metadata=SPARSE)
+    """Several that look at the same field of the same sample."""
     policy: tuple[Stage, ...] = (Stage("expected_improvement"),)
     objectives: tuple[Scalarizing, ...] = ()
     initial: Initial = Initial()
     limits: Limits = Limits()
     stop: Stop = Stop()
     theory: TheoryPlan | None = None
-    """Section [theory]: what a script would declare, by the same names."""
+    """Section [theory]: what a script would declare, under the same names."""
     model: Model = Model()
     server: Server = Server()
     confirm: Confirm = Confirm()
@@ -215,6 +222,20 @@ class CampaignFile:
     def to_json(self) -> dict[str, Any]:
         """Return all sections, defaults included."""
         return {name: value for name, value in to_json(self).items() if name != "folder"}
+
+    @property
+    def all_instruments(self) -> tuple[Instrument, ...]:
+        """The only one, or the several."""
+        return (self.instrument,) if self.instrument is not None else self.instruments or ()
+
+    @property
+    def label(self) -> str:
+        """What the instruments are called together."""
+        return ", ".join(instrument.label for instrument in self.all_instruments)
+
+    def instruments_of(self, region: Region) -> tuple[Instrument, ...]:
+        """Return those that measure a region together."""
+        return tuple(i for i in self.all_instruments if region.instruments is None or i.label in region.instruments)
 
     @property
     def directory(self) -> Path:
@@ -248,7 +269,7 @@ class CampaignFile:
 
 
 DECISIVE = (
-    "campaign", "instrument", "scalarizer", "regions", "budget", "policy", "objectives", "initial", "limits", "stop",
-    "theory", "model",
+    "campaign", "instrument", "instruments", "scalarizer", "regions", "budget", "policy", "objectives", "initial",
+    "limits", "stop", "theory", "model",
 )  # fmt: skip
 """Sections that the digest covers."""

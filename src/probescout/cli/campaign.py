@@ -63,6 +63,10 @@ def run(
     token_file: TokenOption = None,
     run_key: RunKeyOption = "",
     again: Annotated[bool, typer.Option("--again", help="Begin anew when everything has ended.")] = False,
+    instrument: Annotated[
+        list[str] | None,
+        typer.Option("--instrument", metavar="NAME", help="Drive only this one of the file; may be given again."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Answer the question of the file's [confirm] with yes.")] = False,
     json_to: JsonOption = None,
 ) -> None:
@@ -76,7 +80,14 @@ def run(
     place = Place(server, "" if token_file is None else str(token_file))
     try:
         with leaving_on_signals(), CampaignProgress() as progress:
-            report = conduct(file, place, run_key=run_key, again=again, on_progress=progress.update)
+            report = conduct(
+                file,
+                place,
+                run_key=run_key,
+                again=again,
+                instruments=instrument or (),
+                on_progress=progress.update,
+            )
     except Terminated:
         print("terminated; run the same file again to go on", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
@@ -160,6 +171,8 @@ def _tell(report: Report, json_to: str | None) -> None:
             f"  {region.campaign}: {region.message}",
             file=stream,
         )
+        for part in region.parts if len(region.parts) > 1 else ():
+            print(f"  {part.name}: {part.state}, {part.n_new} points by this run", file=stream)
     print(f"results: {folder_of(report)}", file=stream)
     if json_to is not None:
         write_json({**report.to_json(), "folder": str(folder_of(report))}, json_to)
