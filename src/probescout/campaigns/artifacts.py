@@ -121,6 +121,7 @@ def _row(rank: int, region: Region) -> dict[str, object]:
         "by this run": region.n_new,
         "best target": f"{best['target']:.6g} {region.unit}".strip() if best else "",
         "at (y, x)": f"({best['y']:.4f}, {best['x']:.4f})" if best else "",
+        **({"theory": region.theory.line(region.unit)} if region.theory is not None else {}),
         "campaign": region.campaign,
     }
 

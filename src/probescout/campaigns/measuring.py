@@ -1,4 +1,4 @@
-"""One instrument in one region: the campaign begun or taken up, measured until it ends, and read back."""
+"""One instrument in one region: the campaign begun or taken up, and measured until it ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import probescout_client as ps
 from probescout_client.wire.v1 import probescout_pb2 as pb
 
@@ -21,7 +20,6 @@ from probescout.core.errors import Reason
 from probescout.core.ports import Measurement, Microscope
 from probescout.replay.wire_session import signal_of
 
-MAPS = ("mean", "std")
 OFFLINE_AFTER_S = 10.0
 """A measurement that cannot be told for so long waits in the outbox, and the patience for the planner begins."""
 MOST_REFUSED = 3
@@ -207,55 +205,6 @@ def end(run: ps.Run, why: str) -> None:
     except ps.WrongState as error:
         if error.reason != Reason.CAMPAIGN_ENDED:
             raise
-
-
-def read_back(run: ps.Run, region: Region, state: str, message: str) -> results.Region:
-    """Return what the server holds of a region.
-
-    Raises:
-        ProbescoutError: Of the client, as the server answers.
-    """
-    maps: dict[str, Any] = {}
-    if run.status().n_observations:
-        try:
-            # The model answers after it has learned all that was told, so that no score below is pending.
-            maps = {name: np.asarray(array, dtype=np.float64) for name, array in run.maps(MAPS).items()}
-        except ps.ProbescoutError as error:
-            # Maps can be asked for again at any time; the observations are what must come home.
-            _log.warning("%s gives no maps: %s", run.name, error)
-    rows = [_row(o) for o in run.observations()]
-    now = run.status()
-    best = now.best if now.HasField("best") else None
-    return results.Region(
-        name=region.name,
-        campaign=run.name,
-        state=state,
-        message=message,
-        n_measured=len(rows),
-        best=None if best is None else {"target": best.target, "y": best.measured_at.y, "x": best.measured_at.x},
-        unit=best.target_unit if best else "",
-        rows=tuple(sorted(rows, key=lambda row: row["ordinal"])),
-        maps=maps,
-    )
-
-
-def _row(o: pb.Observation) -> dict[str, Any]:
-    is_scored = o.score_state == pb.SCORE_STATE_SCORED
-    status = pb.ObservationStatus.Name(o.status).rpartition("_")[2].lower()
-    return {
-        "ordinal": int(o.ordinal),
-        "observation": o.name.rpartition("/")[2],
-        "suggestion": o.suggestion.rpartition("/")[2],
-        "y": o.measured_at.y,
-        "x": o.measured_at.x,
-        "status": "complete" if status == "unspecified" else status,
-        "target": o.target if is_scored else math.nan,
-        "target_std": math.sqrt(o.target_variance) if is_scored and o.target_variance >= 0 else math.nan,
-        "dwell_s": o.dwell_s,
-        "dose": o.dose,
-        "is_late": o.is_late,
-        "client": o.client_id,
-    }
 
 
 def park(instrument: Microscope, why: str) -> str:

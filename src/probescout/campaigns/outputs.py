@@ -15,6 +15,9 @@ from probescout.campaigns.rounds import round_name
 from probescout.core.errors import InvalidInput, Reason
 from probescout.store import durable
 
+COLORS = {"mean": "viridis", "std": "cividis", "prior": "PuOr"}
+TITLES = {"mean": "mean of the target", "std": "std of the target", "prior": "part of the mean from theory"}
+
 
 def folder_of(report: Report) -> Path:
     """Return where the results of this time go."""
@@ -87,21 +90,20 @@ def _netcdf(report: Report, region: Region) -> bytes:
 
 
 def picture(region: Region) -> bytes:
-    """Return a PNG of the predicted map, its uncertainty and the measured points."""
+    """Return a PNG of the predicted map, its uncertainty, what simulations add to it, and the measured points."""
     from matplotlib.figure import Figure
 
     unit = f" ({region.unit})" if region.unit else ""
-    figure = Figure(figsize=(9.0, 4.2), layout="constrained", dpi=100)
+    figure = Figure(figsize=(4.5 * len(region.maps), 4.2), layout="constrained", dpi=100)
     figure.suptitle(f"{region.name}: {region.n_measured} points, {region.state}")
-    for axes, (name, values), colors in zip(
-        figure.subplots(1, 2), region.maps.items(), ("viridis", "cividis"), strict=True
-    ):
+    frames = figure.subplots(1, len(region.maps), squeeze=False)[0]
+    for axes, (name, values) in zip(frames, region.maps.items(), strict=True):
         if values.ndim != 2:
             axes.set_axis_off()
             continue
-        shown = axes.imshow(values, extent=(0.0, 1.0, 1.0, 0.0), interpolation="nearest", cmap=colors)
+        shown = axes.imshow(values, extent=(0.0, 1.0, 1.0, 0.0), interpolation="nearest", cmap=COLORS[name])
         axes.plot([row["x"] for row in region.rows], [row["y"] for row in region.rows], "w.", ms=4, mec="k", mew=0.4)
-        axes.set(title=f"{name} of the target{unit}", xlabel="x (fraction)", ylabel="y (fraction)")
+        axes.set(title=f"{TITLES[name]}{unit}", xlabel="x (fraction)", ylabel="y (fraction)")
         figure.colorbar(shown, ax=axes, shrink=0.85)
     image = io.BytesIO()
     figure.savefig(image, format="png")

@@ -11,6 +11,7 @@ import probescout_client as ps
 
 from probescout.campaigns import measuring, results
 from probescout.campaigns.leaving import undisturbed
+from probescout.campaigns.read_back import read_back
 from probescout.campaigns.rounds import campaign_id
 from probescout.campaigns.seat import Seat, Table
 from probescout.campaigns.spec import CampaignFile, Region
@@ -89,7 +90,7 @@ def _found(table: Table, seats: Sequence[Seat]) -> results.Region:
     if state != results.ABORTED and not all(part.is_parked for part in parts):
         state = results.UNPARKED
     message = "; ".join(one for one in (message, told) if one)
-    return replace(measuring.read_back(run, table.region, state, message), parts=parts, n_new=n_new)
+    return replace(read_back(run, table.file, table.region, state, message), parts=parts, n_new=n_new)
 
 
 def _ended(run: ps.Run, table: Table, seats: Sequence[Seat]) -> tuple[str, str]:

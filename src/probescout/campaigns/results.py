@@ -37,6 +37,34 @@ class Part:
 
 
 @dataclass(frozen=True)
+class TheoryInfluence:
+    """What simulations did in a region."""
+
+    engine: str
+    quantity: str
+    jobs: Mapping[str, int]
+    """Number by state."""
+    failures: Mapping[str, int]
+    """Number by why they failed."""
+    n_applied: int
+    """Whose numbers inform the model."""
+    core_hours: float
+    weight: float | None
+    """Share of the informed model in what is predicted at the best point, 0 to 0.9; None when the model did not say."""
+    largest_shift: float
+    """Farthest that they move the predicted map anywhere, in the unit of the target."""
+
+    def line(self, unit: str) -> str:
+        """Return it as a line for a person."""
+        n, why = sum(self.jobs.values()), ", ".join(f"{n} {name}" for name, n in self.failures.items())
+        weight = "unknown" if self.weight is None else f"{self.weight:.2f}"
+        return (
+            f"{self.quantity} by {self.engine}: {self.n_applied} of {n} jobs applied{f' ({why})' if why else ''}, "
+            f"weight {weight}, moves the map by up to {self.largest_shift:.3g} {unit}".rstrip()
+        )
+
+
+@dataclass(frozen=True)
 class Region:
     """What came of one region."""
 
@@ -58,7 +86,10 @@ class Region:
     rows: tuple[Mapping[str, Any], ...] = ()
     """One an observation, by ordinal; see `ROW`."""
     maps: Mapping[str, FloatArray] = field(default_factory=dict)
-    """mean and std (y, x) of the target, NaN where there is no candidate; empty when the model gave none."""
+    """mean, std and, once simulations add something to the mean, prior, each (y, x) and NaN where there is no candidate;
+    empty when the model gave none."""
+    theory: TheoryInfluence | None = None
+    """None for a file without theory."""
 
     @property
     def is_parked(self) -> bool:
@@ -68,7 +99,8 @@ class Region:
     def to_json(self) -> dict[str, Any]:
         """Return it without rows and maps."""
         names = ("name", "campaign", "state", "message", "is_parked", "n_measured", "n_new", "best", "unit")
-        return {**{name: getattr(self, name) for name in names}, "instruments": [asdict(part) for part in self.parts]}
+        told = {**{name: getattr(self, name) for name in names}, "instruments": [asdict(part) for part in self.parts]}
+        return told if self.theory is None else {**told, "theory": asdict(self.theory)}
 
 
 ROW = (

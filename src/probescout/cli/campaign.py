@@ -171,6 +171,8 @@ def _tell(report: Report, json_to: str | None) -> None:
             f"  {region.campaign}: {region.message}",
             file=stream,
         )
+        if region.theory is not None:
+            print(f"  theory: {region.theory.line(region.unit)}", file=stream)
         for part in region.parts if len(region.parts) > 1 else ():
             print(f"  {part.name}: {part.state}, {part.n_new} points by this run", file=stream)
     print(f"results: {folder_of(report)}", file=stream)
