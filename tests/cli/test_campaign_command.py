@@ -9,12 +9,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from probescout.campaigns.conduct import Place, conduct
 from probescout.campaigns.holding import PLACE_NAME
+from probescout.campaigns.reading import read_file, read_text
+from probescout.cli.main import app
+from probescout.core.errors import NotFound
+from probescout.core.events import Created, encode
+from probescout.core.specs import Budget, CampaignSpec, PluginSpec
 from probescout.store.journal import Journal
 
 TEXT = """
@@ -57,6 +65,13 @@ def campaign(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         [*PROBESCOUT, *map(str, arguments)], capture_output=True, text=True, timeout=90, env=env, check=False,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
+
+
+def catalogued(place: Path, *options: str) -> list[dict[str, Any]]:
+    done = CliRunner().invoke(app, ["catalogue", str(place), *options, "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    rows: list[dict[str, Any]] = json.loads(done.stdout)["campaigns"]
+    return rows
 
 
 def observed(data: Path) -> list[dict[str, Any]]:
@@ -105,6 +120,17 @@ def test_killed_at_any_time_and_run_again_nothing_is_lost_or_measured_twice(spec
     told = observed(data)
     assert len(told) == 12 == len({(o["y"], o["x"]) for o in told}) == len({o["suggestion"] for o in told})
     assert json.loads((Path(report["folder"]) / "report.json").read_text())["state"] == "complete"
+    # What it was begun from, its outcome and its files are found again from its journal.
+    [name] = [d.name for d in (data / "campaigns").iterdir()]
+    written = campaign("spec", name, "--data", data)
+    assert written.returncode == 0 and str(spec.parent) in written.stdout.splitlines()[0]
+    other = spec.with_name("other.toml")
+    other.write_text(written.stdout)
+    assert read_file(other).digest == read_file(spec).digest == report["digest"]
+    [row] = catalogued(data.parent, "--outcome", "finished")
+    assert row["campaign_file"] == {"digest": report["digest"], "region": "only", "run_key": ""}
+    assert {Path(path).name for path in row["results"]} == {"report.json", "only.csv", "only.png"}
+    assert all(Path(path).exists() for path in row["results"]) and catalogued(data.parent, "--outcome", "aborted") == []
 
 
 def test_ctrl_c_exits_with_130(spec: Path) -> None:
@@ -140,7 +166,25 @@ def test_a_question_that_nobody_hears_exits_with_two(spec: Path) -> None:
     assert {path.name for path in spec.parent.iterdir()} == {spec.name, "locks"}
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["check"], ["schedule"]])
+def test_a_campaign_of_no_file_has_no_spec(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "campaigns" / "free") as journal:
+        journal.append([encode(Created("free", CampaignSpec(PluginSpec("band_sum")), 0.0))], time=1.0, principal="me")
+    with pytest.raises(NotFound, match="not begun from a campaign file"):
+        CliRunner().invoke(app, ["campaign", "spec", "free", "--data", str(tmp_path)], catch_exceptions=False)
+
+
+def test_a_planner_is_asked_for_a_spec(spec: Path, make_server: Any) -> None:
+    server = make_server()
+    file = read_file(spec)
+    conduct(replace(file, budget=Budget(probes=1)), Place(server.ready["grpc"], server.ready["token_file"]))
+    [folder] = (server.data / "campaigns").iterdir()
+    place = ("--server", server.ready["grpc"], "--token-file", server.ready["token_file"])
+    written = campaign("spec", folder.name, *place)
+    assert written.returncode == 0, written.stderr
+    assert read_text(written.stdout, spec.parent) == replace(file, budget=Budget(probes=1))
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["check"], ["schedule"], ["spec"]])
 def test_help_loads_no_prefect(command: list[str]) -> None:
     code = (
         "import sys; from probescout.cli.main import app; "

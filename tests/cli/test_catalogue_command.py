@@ -32,7 +32,7 @@ def lab(tmp_path: Path) -> Path:
     write(tmp_path / "stem/campaigns/a", Created("a", gold, 0.0))
     write(tmp_path / "stem/campaigns/b", Created("b", gold, 2 * DAY), Controlled(Control.STOP))
     oxide = CampaignSpec(PluginSpec("loop_area"), sample="oxide", instrument="AFM")
-    write(tmp_path / "afm/campaigns/c", Created("c", oxide, DAY))
+    write(tmp_path / "afm/campaigns/c", Created("c", oxide, DAY), Controlled(Control.STOP, "complete: budget_probes"))
     return tmp_path
 
 
@@ -59,7 +59,11 @@ def test_all_of_all_directories_newest_first(lab: Path, listed: Listed) -> None:
         (("--sample", "gold*"), ["b", "a"]),
         (("--instrument", "afm"), ["c"]),
         (("--scalarizer", "band_sum", "--status", "running"), ["a"]),
-        (("--status", "stopped"), ["b"]),
+        (("--status", "stopped"), ["b", "c"]),
+        (("--outcome", "finished"), ["c"]),
+        (("--outcome", "stopped"), ["b"]),
+        (("--outcome", "running"), ["a"]),
+        (("--outcome", "aborted"), []),
         (("--since", "1970-01-02"), ["b", "c"]),
         (("--since", "1970-01-02T01:30+01:00", "--instrument", "STEM"), ["b"]),
         (("--sample", "silver"), []),
@@ -83,6 +87,7 @@ def test_what_cannot_be_read_is_listed_whatever_is_asked_for(lab: Path) -> None:
     [
         (("none",), NotFound, "no data directory"),
         (("stem", "--since", "May"), InvalidInput, "2026-05-31"),
+        (("stem", "--outcome", "done"), InvalidInput, "one of finished, stopped, aborted"),
     ],
 )
 def test_what_cannot_be_done_is_told(lab: Path, arguments: Any, error: type[Exception], message: str) -> None:

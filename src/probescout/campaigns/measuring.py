@@ -13,7 +13,7 @@ import probescout_client as ps
 from probescout_client.wire.v1 import probescout_pb2 as pb
 
 from probescout.campaigns import results
-from probescout.campaigns.rounds import campaign_id
+from probescout.campaigns.rounds import campaign_id, origin
 from probescout.campaigns.share import Share
 from probescout.campaigns.spec import CampaignFile, Instrument, Region
 from probescout.core.errors import Reason
@@ -66,7 +66,7 @@ def start(
             mask=overview.mask,
             campaign=name,
             exist_ok=True,
-            metadata={"campaign_file": file.to_json(), "digest": file.digest, "region": region.name, "run_key": key},
+            metadata=origin(file, region, key),
             **_declaration(file, region),
             **here,
         )

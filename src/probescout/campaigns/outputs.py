@@ -21,7 +21,7 @@ TITLES = {"mean": "mean of the target", "std": "std of the target", "prior": "pa
 
 def folder_of(report: Report) -> Path:
     """Return where the results of this time go."""
-    return report.file.directory / "runs" / round_name(report.file, report.key)
+    return report.file.directory / "runs" / round_name(report.file.digest, report.key)
 
 
 def write_outputs(report: Report, region: Region) -> list[Path]:

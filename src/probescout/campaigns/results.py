@@ -86,8 +86,8 @@ class Region:
     rows: tuple[Mapping[str, Any], ...] = ()
     """One an observation, by ordinal; see `ROW`."""
     maps: Mapping[str, FloatArray] = field(default_factory=dict)
-    """mean, std and, once simulations add something to the mean, prior, each (y, x) and NaN where there is no candidate;
-    empty when the model gave none."""
+    """mean, std and, once simulations add something to the mean, prior: each (y, x), NaN where there is no candidate.
+    Empty when the model gave none."""
     theory: TheoryInfluence | None = None
     """None for a file without theory."""
 

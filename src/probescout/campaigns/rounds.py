@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from probescout.campaigns.spec import CampaignFile, Region
 from probescout.core.errors import InvalidInput, Reason
@@ -27,9 +30,50 @@ def campaign_id(file: CampaignFile, region: Region, key: str = "") -> str:
     return f"{file.campaign.name}-{region.name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
-def round_name(file: CampaignFile, key: str = "") -> str:
-    """Return the name of the folder that holds the results of one time."""
-    return f"{file.digest[:10]}-{key}" if key else file.digest[:10]
+def round_name(digest: str, key: str = "") -> str:
+    """Return the name of the folder that holds the results of one time of a file with this digest."""
+    return f"{digest[:10]}-{key}" if key else digest[:10]
+
+
+def origin(file: CampaignFile, region: Region, key: str) -> dict[str, Any]:
+    """Return what a campaign keeps of where it comes from, for `Origin`."""
+    return {
+        "campaign_file": file.to_json(),
+        "digest": file.digest,
+        "region": region.name,
+        "run_key": key,
+        "folder": str(file.folder),
+    }
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which file a campaign was begun from, as its metadata tell."""
+
+    file: Mapping[str, Any]
+    """All sections, defaults included."""
+    digest: str
+    region: str
+    run_key: str
+    folder: Path | None
+    """Where the file lay on the computer of the instrument; None for one that was begun before this was kept."""
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any]) -> Origin | None:
+        """Return where a campaign comes from; None when it was not begun from a campaign file."""
+        file, digest, region = (metadata.get(name) for name in ("campaign_file", "digest", "region"))
+        if not (isinstance(file, Mapping) and isinstance(digest, str) and isinstance(region, str)):
+            return None
+        folder = metadata.get("folder")
+        return cls(file, digest, region, str(metadata.get("run_key", "")), Path(folder) if folder else None)
+
+    def results(self) -> list[Path]:
+        """Return the files of results that there are on this computer: those of the region, and the reports."""
+        outputs = self.file.get("outputs")
+        if self.folder is None or not isinstance(outputs, Mapping):
+            return []
+        place = self.folder / str(outputs.get("directory", "")) / "runs" / round_name(self.digest, self.run_key)
+        return sorted(path for pattern in (f"{self.region}.*", "report*.json") for path in place.glob(pattern))
 
 
 def checked_key(key: str) -> str:

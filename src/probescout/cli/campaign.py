@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from probescout.cli.json_output import JsonOption, OptionalJsonPath, text_stream, write_json
-from probescout.core.errors import InvalidInput, Reason
+from probescout.core.errors import InvalidInput, NotFound, Reason
 
 if TYPE_CHECKING:
     from probescout.campaigns.results import Report
@@ -93,6 +94,73 @@ def run(
         raise typer.Exit(INTERRUPTED) from None
     _tell(report, json_to)
     raise typer.Exit(exit_code(report))
+
+
+@campaign.command()
+def spec(
+    name: Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Its id, or the directory of its journal.")],
+    data: Annotated[Path, typer.Option(help="Data directory in which the id is looked up, without --server.")] = Path(
+        "probescout-data"
+    ),
+    server: Annotated[
+        str, typer.Option("--server", metavar="HOST:PORT", help="Ask this planner instead.", show_default=False)
+    ] = "",
+    token_file: TokenOption = None,
+) -> None:
+    """Write the campaign file that a campaign was begun from to standard output; it has the same digest.
+
+    Running it takes the same campaigns up, or with --again begins them anew.
+    """
+    from probescout.campaigns.rounds import Origin
+    from probescout.campaigns.toml import to_toml
+
+    metadata = _metadata_there(name, server, token_file) if server else _metadata_here(name, data)
+    origin = Origin.of(metadata)
+    if origin is None:
+        raise NotFound(
+            Reason.FILE_UNREADABLE,
+            f"campaign {name} was not begun from a campaign file; `probescout inspect` shows what it declares",
+            field="campaign",
+        )
+    place = f"; paths in it are as seen from {origin.folder}" if origin.folder is not None else ""
+    key = f", run key {origin.run_key}" if origin.run_key else ""
+    about = f"# Of {name}: region {origin.region}{key}, digest {origin.digest}{place}"
+    # One line, whatever a client wrote into the metadata.
+    print(f"{' '.join(about.split())}\n")
+    print(to_toml(origin.file), end="")
+
+
+def _metadata_here(name: str, data: Path) -> Mapping[str, Any]:
+    """Return the metadata of a campaign on disk, beside a server at work or not.
+
+    Raises:
+        NotFound: There is no such campaign, or nothing of it can be read.
+    """
+    from probescout.cli.campaign_files import salvage
+    from probescout.cli.inspect import locate
+
+    place = locate(name, data)
+    state = salvage(place).state
+    if state is None:
+        raise NotFound(Reason.CAMPAIGN_NOT_FOUND, f"no event of a campaign can be read in {place}", field="campaign")
+    return state.spec.metadata
+
+
+def _metadata_there(name: str, server: str, token_file: Path | None) -> Mapping[str, Any]:
+    """Return the metadata of a campaign of a planner.
+
+    Raises:
+        ProbescoutError: As the planner answers.
+    """
+    import probescout_client as ps
+
+    from probescout.cli.remote import FIRST_PATIENCE_S
+    from probescout.replay.wire_session import translated
+
+    token = None if token_file is None else str(token_file)
+    with translated(), ps.connect(server, token_file=token, patience_s=FIRST_PATIENCE_S) as planner:
+        metadata: dict[str, Any] = json.loads(planner.get(name).spec.metadata_json or "{}")
+    return metadata
 
 
 @campaign.command()

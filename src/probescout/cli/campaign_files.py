@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from probescout.core.ports import Head
     from probescout.core.state import Campaign
 
+FINISHED = "finished"
+OUTCOMES = (FINISHED, "stopped", "aborted", "paused", "running")
+"""What came of a campaign: it ended of itself (a campaign file says so), by a person's word, or not yet."""
+
 
 @dataclass(frozen=True)
 class Salvaged:
@@ -96,6 +100,7 @@ def _state_json(state: Campaign) -> dict[str, Any]:
         "id": state.id,
         "status": state.status.value,
         "status_reason": state.status_reason,
+        "outcome": _outcome(state),
         "title": spec.title,
         "sample": spec.sample,
         "instrument": spec.instrument,
@@ -116,7 +121,27 @@ def _state_json(state: Campaign) -> dict[str, Any]:
         "budget": _budget_json(state),
         "best": _best_json(state),
         **_theory_json(state),
+        **_origin_json(state),
     }
+
+
+def _outcome(state: Campaign) -> str:
+    """Return one of OUTCOMES: the status, but "finished" for what ended of itself."""
+    from probescout.campaigns.results import COMPLETE
+
+    is_finished = state.status.value == "stopped" and state.status_reason.startswith(COMPLETE)
+    return FINISHED if is_finished else state.status.value
+
+
+def _origin_json(state: Campaign) -> dict[str, Any]:
+    """Return which campaign file a campaign comes from, and its results here; nothing for any other."""
+    from probescout.campaigns.rounds import Origin
+
+    origin = Origin.of(state.spec.metadata)
+    if origin is None:
+        return {}
+    about = {"digest": origin.digest, "region": origin.region, "run_key": origin.run_key}
+    return {"campaign_file": about, "results": [str(path) for path in origin.results()]}
 
 
 def _theory_json(state: Campaign) -> dict[str, Any]:

@@ -24,13 +24,14 @@ class Wanted:
     instrument: str = ""
     scalarizer: str = ""
     status: str = ""
+    outcome: str = ""
     since_time: float = 0.0
     """Seconds since 1970 UTC."""
 
     def takes(self, row: Row) -> bool:
         """Return whether a campaign is wanted."""
         told = ((self.sample, row["sample"]), (self.instrument, row["instrument"]), (self.status, row["status"]))
-        pairs = (*told, (self.scalarizer, row["scalarizer"]["name"]))
+        pairs = (*told, (self.scalarizer, row["scalarizer"]["name"]), (self.outcome, row["outcome"]))
         return row["created_time"] >= self.since_time and all(
             not pattern or fnmatchcase(value.lower(), pattern.lower()) for pattern, value in pairs
         )
@@ -43,6 +44,14 @@ def catalogue(
     scalarizer: Annotated[str, typer.Option(metavar="NAME", help="Only planned for this target.")] = "",
     since: Annotated[str, typer.Option(metavar="DATE", help="Only begun then or later: 2026-05-31, UTC.")] = "",
     status: Annotated[str, typer.Option(metavar="STATUS", help="Only running, paused, stopped or aborted.")] = "",
+    outcome: Annotated[
+        str,
+        typer.Option(
+            metavar="OUTCOME",
+            help="Only finished (of itself), stopped (by a person), aborted, paused or running.",
+        ),
+    ] = "",
+    files: Annotated[bool, typer.Option("--files", help="List the files of results too, where they lie here.")] = False,
     json_to: JsonOption = None,
 ) -> None:
     """List the campaigns in data directories, newest first. Nothing is changed, and servers may be at work there.
@@ -51,7 +60,7 @@ def catalogue(
     """
     from probescout.cli.campaign_files import campaign_row
 
-    wanted = Wanted(sample, instrument, scalarizer, status, _time(since))
+    wanted = Wanted(sample, instrument, scalarizer, status, _outcome(outcome), _time(since))
     rows = [campaign_row(d) for place in directories for d in campaigns_below(place)]
     readable = [row for row in rows if "created_time" in row]
     found = sorted(filter(wanted.takes, readable), key=lambda row: (-row["created_time"], row["path"]))
@@ -59,6 +68,8 @@ def catalogue(
     stream = text_stream(json_to)
     for row in found:
         print(_line(row), file=stream)
+        for path in row.get("results", ()) if files else ():
+            print(f"  {path}", file=stream)
     print(f"{len(found)} of {len(rows)} campaign{'s' if len(rows) != 1 else ''}", file=stream)
     for row in unreadable:
         print(f"PROBLEM  {row['path']} cannot be read: {'; '.join(row['problems'])}", file=stream)
@@ -87,6 +98,22 @@ def campaigns_below(place: Path) -> Iterator[Path]:
         yield from (d for d in sorted(home.iterdir()) if d.is_dir())
 
 
+def _outcome(word: str) -> str:
+    """Return an outcome, if it is one.
+
+    Raises:
+        InvalidInput: FIELD_INVALID.
+    """
+    from probescout.cli.campaign_files import OUTCOMES
+    from probescout.core.errors import InvalidInput, Reason
+
+    if word and word not in OUTCOMES:
+        raise InvalidInput(
+            Reason.FIELD_INVALID, f"--outcome is '{word}'; choose one of {', '.join(OUTCOMES)}", field="outcome"
+        )
+    return word
+
+
 def _time(since: str) -> float:
     """Return a date, or date and time, as seconds since 1970; UTC unless it says otherwise.
 
@@ -110,7 +137,7 @@ def _line(row: Row) -> str:
     begun = datetime.fromtimestamp(row["created_time"], UTC).strftime("%Y-%m-%d %H:%M")
     sample, instrument = (row[name] or "-" for name in ("sample", "instrument"))
     text = (
-        f"{begun}  {row['status']:<8} {row['n_observations']:>5} points  {row['scalarizer']['name']:<16} "
+        f"{begun}  {row['outcome']:<8} {row['n_observations']:>5} points  {row['scalarizer']['name']:<16} "
         f"{sample}, {instrument}  {row['path']}"
     )
     return text if row["is_sound"] else f"{text}  DAMAGED"
