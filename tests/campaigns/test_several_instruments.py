@@ -23,7 +23,7 @@ from probescout.campaigns.outputs import folder_of
 from probescout.campaigns.progress import Progress
 from probescout.campaigns.reading import read_text
 from probescout.campaigns.rounds import campaign_id
-from probescout.campaigns.spec import CampaignFile
+from probescout.campaigns.spec import CampaignFile, Instrument
 from probescout.core.errors import InvalidInput
 from probescout.core.ports import Measurement, Overview
 from probescout.replay.twin import make_twin
@@ -282,6 +282,29 @@ def test_a_process_for_each_one_killed_and_the_other_finishes(text: str, tmp_pat
     assert len(told) == N_PROBES == len({(o["y"], o["x"]) for o in told}) == len({o["suggestion"] for o in told})
     assert {o["client_id"] for o in told} == {"a", "b"}
     assert (file.directory / "runs" / file.digest[:10] / "report-b.json").exists()
+
+
+def test_two_files_run_at_once_on_one_server(file: CampaignFile, place: Place, stage: Any, tmp_path: Path) -> None:
+    # Each has one of the instruments, and each measures only while the other holds a point.
+    together = threading.Barrier(2)
+    both = stage(a=lambda n: together.wait(30), b=lambda n: together.wait(30))
+    reports: dict[str, results.Report] = {}
+
+    def run(instrument: Instrument) -> None:
+        about = replace(file.campaign, name=f"file-{instrument.name}")
+        own = replace(file, campaign=about, instrument=instrument, instruments=None, folder=tmp_path / instrument.name)
+        reports[instrument.name] = conduct(own, place)
+
+    threads = [threading.Thread(target=run, args=(instrument,)) for instrument in file.all_instruments]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {name: report.state for name, report in reports.items()} == {"a": "complete", "b": "complete"}
+    for report in reports.values():
+        once(report.regions[0])
+    assert [one.calls.count("measure") for one in both.values()] == [N_PROBES] * 2
+    assert reports["a"].regions[0].campaign != reports["b"].regions[0].campaign
 
 
 def test_an_abort_ends_both(file: CampaignFile, place: Place, stage: Any, planner: Any) -> None:
