@@ -42,7 +42,7 @@ $(INSTALLED): pyproject.toml src/client/pyproject.toml constraints.txt
 	@echo "== Setting up $(VENV): torch, then Probescout and what it needs. Minutes the first time, then never again."
 	test -x $(BIN)/pip || "$(PYTHON)" -m venv $(VENV)
 	$(PIP) install $(TORCH_INDEX:%=--index-url %) $(TORCH)
-	$(PIP) install -c constraints.txt -e src/client -e '.[dev,readers,theory,hyperspy,bluesky]'
+	$(PIP) install -c constraints.txt -e src/client -e '.[dev,readers,theory,hyperspy,bluesky,dask]'
 	@touch $@
 
 demo: $(INSTALLED) ## plan on a simulated microscope with a real server, in under a minute

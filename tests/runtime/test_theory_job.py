@@ -92,7 +92,7 @@ def run(message: dict[str, Any], *, memory_bytes: int = 1 << 30, cpu_s: int = 60
     """Return what becomes of a job."""
 
     async def work() -> JobResult:
-        process = await JobProcess.start(message, Limits(memory_bytes, cpu_s))
+        process = await JobProcess.start(pack(message), Limits(memory_bytes, cpu_s))
         await process.ended()
         await process.end()
         return process.outcome()

@@ -1,13 +1,21 @@
-"""`probescout theory-worker`: this computer runs simulations for a server elsewhere."""
+"""`probescout theory-worker`: this computer, or a cluster, runs simulations for a server elsewhere."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from probescout.cli.remote import CaOption, CertOption, KeyOption, ServerOption, TokenOption, client_errors, secrets_of
+
+
+class Where(StrEnum):
+    """Where jobs run."""
+
+    LOCAL = "local"
+    DASK = "dask"
 
 
 def theory_worker(
@@ -21,13 +29,19 @@ def theory_worker(
     lease_s: Annotated[
         float, typer.Option(min=1.0, max=86400.0, help="Silence after which the server gives a job to another worker.")
     ] = 30.0,
+    executor: Annotated[
+        Where, typer.Option(help="Where jobs run: in processes of this computer, or as tasks of a cluster.")
+    ] = Where.LOCAL,
+    scheduler: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Of Dask: tcp://HOST:PORT, or the path of its scheduler file.")
+    ] = "",
     cache: Annotated[Path | None, typer.Option(help="Directory of known results; it may be shared.")] = None,
     worker_id: Annotated[str, typer.Option(help="Name that people see beside the jobs.", show_default="HOST-PID")] = "",
     ca_file: CaOption = None,
     cert_file: CertOption = None,
     key_file: KeyOption = None,
 ) -> None:
-    """Run theory jobs of a server on this computer until SIGTERM; one JSON line on stdout says when it is ready.
+    """Run theory jobs of a server here or on a cluster until SIGTERM; one JSON line on stdout says when it is ready.
 
     The token needs the scope `theory`. A server that is away is waited for; jobs that run when this ends go to others.
     """
@@ -49,5 +63,7 @@ def theory_worker(
         memory_mib << 20,
         lease_s,
         cache,
+        executor.value,
+        scheduler,
     )
     asyncio.run(work(address, worker))

@@ -1,4 +1,4 @@
-"""One attempt at one job: a process, a lease that is kept while it lives, and one result handed in."""
+"""One attempt at one job: something that runs, a lease that is kept while it does, and one result handed in."""
 
 from __future__ import annotations
 
@@ -6,16 +6,30 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from typing import Protocol
 
 from probescout.core.clock import Clock
 from probescout.core.errors import InvalidInput, NotFound, WrongState
 from probescout.core.theory import Desk, Failure, JobOrder, JobResult
-from probescout.runtime.theory_process import JobProcess
 from probescout.runtime.theory_results import failed
 
 FIRST_RETRY_S = 0.1
 _log = logging.getLogger(__name__)
+
+
+class Run(Protocol):
+    """A job that runs: in a process here, or wherever an executor sent it."""
+
+    share: float
+    """Of the work that is done, 0 to 1, as last heard."""
+    doing: str
+    """What is being done, for a person."""
+
+    async def result(self) -> JobResult:
+        """Wait for the end and return what became of the job; the deadline ends it too."""
+
+    async def end(self) -> None:
+        """End it, if it runs, and wait until nothing of it does; also when the caller is cancelled."""
 
 
 class Attempt:
@@ -25,7 +39,7 @@ class Attempt:
         self,
         order: JobOrder,
         desk: Desk,
-        start: Callable[[JobOrder], Awaitable[JobProcess]],
+        begin: Callable[[JobOrder], Awaitable[Run]],
         clock: Clock,
         pause: Callable[[float], Awaitable[None]],
     ) -> None:
@@ -34,20 +48,20 @@ class Attempt:
         Args:
             order: The job.
             desk: Where its lease is renewed and its result goes.
-            start: Starts its process.
+            begin: Begins it.
             clock: Its monotonic time decides how long a result is offered.
             pause: Waits for so many seconds.
         """
         self._order = order
         self._desk = desk
-        self._start = start
+        self._begin = begin
         self._clock = clock
         self._pause = pause
-        self._process: JobProcess | None = None
-        self._begin = self._renewed = clock.monotonic()
+        self._running: Run | None = None
+        self._renewed = clock.monotonic()
 
     async def run(self) -> None:
-        """Run the job and hand its result in, unless nobody wants it any more; leave no process."""
+        """Run the job and hand its result in, unless nobody wants it any more; leave nothing running."""
         keeping = asyncio.create_task(self._keep_lease())
         working = asyncio.create_task(self._work())
         try:
@@ -57,8 +71,8 @@ class Attempt:
             keeping.cancel()
             working.cancel()
             await asyncio.wait({keeping, working})
-            if self._process is not None:
-                await self._process.end()
+            if self._running is not None:
+                await self._running.end()
         for task in (working, keeping):
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
@@ -68,29 +82,20 @@ class Attempt:
 
     async def _result(self) -> JobResult:
         """Return what became of the job."""
-        order = self._order
         try:
-            self._process = process = await self._start(order)
+            self._running = await self._begin(self._order)
         except InvalidInput as error:
             return failed(Failure.BAD_INPUT, error.message)
         except OSError as error:
-            return failed(Failure.CRASHED, f"no process could be started: {error}; look at the limits of the system")
-        timed_out_s = None
-        try:
-            async with asyncio.timeout(max(0.0, order.deadline_s - (self._clock.monotonic() - self._begin))):
-                await process.ended()
-        except TimeoutError:
-            timed_out_s = order.deadline_s
-        await process.end()
-        result = process.outcome(timed_out_s=timed_out_s)
-        return replace(result, wall_s=result.wall_s or self._clock.monotonic() - self._begin)
+            return failed(Failure.CRASHED, f"the job could not be started: {error}; look at the limits of the system")
+        return await self._running.result()
 
     async def _keep_lease(self) -> None:
         """Renew the lease, with or without progress to report, until the desk says that it is over."""
         left = self._order.lease_s
         while True:
             await self._pause(max(0.0, min(left, self._order.lease_s)) / 3.0)
-            share, doing = (self._process.share, self._process.doing) if self._process else (0.0, "")
+            share, doing = (self._running.share, self._running.doing) if self._running else (0.0, "")
             asked = self._clock.monotonic()
             try:
                 async with asyncio.timeout(self._order.lease_s / 3.0):

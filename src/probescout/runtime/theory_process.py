@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import os
 import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from probescout.core.one_thread import ONE_THREAD
-from probescout.core.theory import Failure, JobResult, JobState
-from probescout.runtime.framing import pack
+from probescout.core.theory import Failure, JobOrder, JobResult, JobState
 from probescout.runtime.theory_job import MAX_LINE_BYTES, kill_group
 from probescout.runtime.theory_results import failed, read_result
 
@@ -36,6 +37,14 @@ class Limits:
     """Address space of every process of the job."""
     cpu_s: int
     """Processor seconds of every process of the job."""
+    deadline_s: float | None = None
+    """Seconds after its start when it is ended; None: never."""
+
+    @classmethod
+    def of(cls, order: JobOrder, memory_bytes: int) -> Limits:
+        """Return the limits of a job."""
+        # One thread cannot use more processor time than the deadline: this only ends what nobody watches any more.
+        return cls(memory_bytes, math.ceil(order.deadline_s) + 60, order.deadline_s)
 
 
 class JobProcess:
@@ -44,12 +53,14 @@ class JobProcess:
     Its lines are read as they come; the last progress is in `share` and `doing`.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, scratch: str) -> None:
-        """Wrap a process that `start` made, and the directory that it works in."""
+    def __init__(self, process: asyncio.subprocess.Process, scratch: str, deadline_s: float | None) -> None:
+        """Wrap a process that `start` made, the directory that it works in, and how long it may take."""
         self.share = 0.0
         self.doing = ""
         self._process = process
         self._scratch = scratch
+        self._deadline_s = deadline_s
+        self._begin = time.monotonic()
         self._job_pid: int | None = None
         self._result: Any = None
         self._end: Mapping[str, Any] | None = None
@@ -58,13 +69,16 @@ class JobProcess:
         self._ender: asyncio.Task[None] | None = None
 
     @classmethod
-    async def start(cls, job: Mapping[str, Any], limits: Limits) -> JobProcess:
-        """Start a process and hand it a job: "engine", "settings", "allowed", "cache", "patch", "structure".
+    async def start(cls, frame: bytes, limits: Limits) -> JobProcess:
+        """Start a process and hand it a job.
+
+        Args:
+            frame: `framing.pack` of "engine", "settings", "allowed", "cache", "patch" and "structure".
+            limits: What it may take.
 
         Raises:
             OSError: The system makes no more processes.
         """
-        frame = await asyncio.to_thread(pack, job)
         scratch = tempfile.mkdtemp(prefix="probescout-job-")
         try:
             process = await asyncio.create_subprocess_exec(
@@ -80,10 +94,22 @@ class JobProcess:
         except BaseException:
             shutil.rmtree(scratch, ignore_errors=True)
             raise
-        started = cls(process, scratch)
+        started = cls(process, scratch, limits.deadline_s)
         assert process.stdin is not None
         process.stdin.write(frame)
         return started
+
+    async def result(self) -> JobResult:
+        """Wait for the end, which the deadline brings about if nothing else does; return what became of the job."""
+        timed_out_s = None
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                await self.ended()
+        except TimeoutError:
+            timed_out_s = self._deadline_s
+        await self.end()
+        result = self.outcome(timed_out_s=timed_out_s)
+        return replace(result, wall_s=result.wall_s or time.monotonic() - self._begin)
 
     async def ended(self) -> None:
         """Wait until nothing of the job runs any more."""

@@ -1,4 +1,4 @@
-"""Runs the theory jobs of a server on this computer."""
+"""Runs the theory jobs of a server on this computer, or on the cluster that it speaks to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from typing import Any
 
 from probescout.core.errors import InvalidInput, MissingExtra, ProbescoutError, Reason
 from probescout.core.registry import THEORY, find, installed
+from probescout.core.theory import Desk, Executor
 from probescout.runtime.theory_local import LocalExecutor
 from probescout.service.remote_desk import Address, RemoteDesk
 
@@ -35,6 +36,11 @@ class Worker:
     memory_bytes: int = 4 << 30
     lease_s: float = 30.0
     cache: Path | None = None
+    """On the computer where jobs run."""
+    executor: str = "local"
+    """Where they run: one of EXECUTORS."""
+    where: str = ""
+    """The scheduler of Dask."""
 
 
 async def work(address: Address, worker: Worker) -> None:
@@ -50,8 +56,9 @@ async def work(address: Address, worker: Worker) -> None:
         find(THEORY, name, field="--engines")
     engines = worker.engines or _runnable()
     desk = RemoteDesk(address)
-    executor = LocalExecutor(
+    executor = EXECUTORS[worker.executor](
         desk,
+        worker.where,
         engines=engines,
         n_slots=worker.n_slots,
         memory_bytes=worker.memory_bytes,
@@ -76,6 +83,39 @@ async def work(address: Address, worker: Worker) -> None:
         raise desk.refusal.result()
 
 
+def _local(desk: Desk, where: str, **offer: Any) -> Executor:
+    return LocalExecutor(desk, **offer)
+
+
+def _dask(desk: Desk, where: str, **offer: Any) -> Executor:
+    if not where:
+        raise InvalidInput(
+            Reason.FIELD_INVALID,
+            "--executor dask needs the scheduler: tcp://HOST:PORT, or the file that `dask scheduler --scheduler-file` "
+            "writes, with a name that ends in .json",
+            field="--scheduler",
+        )
+    try:
+        from probescout.runtime.theory_dask import DaskExecutor
+    except ModuleNotFoundError as error:
+        raise _missing(error, "distributed", "dask") from error
+    return DaskExecutor(desk, where, **offer)
+
+
+EXECUTORS: Mapping[str, Callable[..., Executor]] = {"local": _local, "dask": _dask}
+"""Makes an executor of a desk, where its cluster is, and what it offers."""
+
+
+def _missing(error: ModuleNotFoundError, package: str, extra: str) -> Exception:
+    """Return what to raise for a module that cannot be found: the install line if it is of that package."""
+    if (error.name or "").partition(".")[0] != package:
+        return error
+    return MissingExtra(
+        Reason.MISSING_EXTRA,
+        f"--executor {extra} needs {package}, which is not installed: pip install 'probescout[{extra}]'",
+    )
+
+
 def _ready_line(address: Address, worker: Worker, engines: Sequence[str]) -> str:
     return json.dumps(
         {
@@ -84,6 +124,7 @@ def _ready_line(address: Address, worker: Worker, engines: Sequence[str]) -> str
             "worker_id": worker.id,
             "engines": list(engines),
             "slots": worker.n_slots,
+            "executor": worker.executor,
             "pid": os.getpid(),
         }
     )
