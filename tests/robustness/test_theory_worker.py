@@ -85,10 +85,31 @@ def told(worker: subprocess.Popen[str]) -> dict[str, Any]:
     return line
 
 
+@pytest.fixture(params=["local", "dask"])
+def where(request: pytest.FixtureRequest, engine: dict[str, str], tmp_path: Path) -> Iterator[list[str]]:
+    """Say where the jobs of workers run: in processes of their own, or on a cluster, which is started."""
+    if request.param == "local":
+        yield []
+        return
+    pytest.importorskip("distributed", reason="needs the extra dask")
+    file = str(tmp_path / "scheduler.json")
+    commands = {"scheduler": ["--host", "127.0.0.1", "--port", "0"], "worker": ["--nthreads", "1"]}
+    cluster = []
+    for role, options in commands.items():
+        command = [sys.executable, "-m", f"distributed.cli.dask_{role}", "--scheduler-file", file, "--no-dashboard"]
+        with (tmp_path / f"{role}.log").open("w") as log:
+            running = subprocess.Popen([*command, *options], stderr=log, env={**os.environ, **engine})
+        cluster.append(running)
+    yield ["--executor", "dask", "--scheduler", file]
+    for running in reversed(cluster):
+        running.terminate()
+        running.wait()
+
+
 def test_jobs_run_elsewhere_and_go_to_others_when_their_worker_dies(
-    stage: Stage, start: Start, tmp_path: Path, gone: Callable[[int], None]
+    stage: Stage, start: Start, where: list[str], tmp_path: Path, gone: Callable[[int], None]
 ) -> None:
-    first = start("first", "--lease-s", "1.5")
+    first = start("first", "--lease-s", "1.5", *where)
     ready = told(first)
     assert (ready["worker_id"], ready["engines"], ready["slots"], ready["pid"]) == ("first", ["waiting"], 1, first.pid)
     stage.submit("quick", n=2.0)
@@ -105,7 +126,7 @@ def test_jobs_run_elsewhere_and_go_to_others_when_their_worker_dies(
         running = int(here.readline())
         first.kill()
         gone(running)
-        second = start("second")
+        second = start("second", *where)
         told(second)
         running = int(here.readline())
         os.write(go, b"1")
@@ -129,6 +150,9 @@ def test_a_worker_without_the_right_token_ends_and_says_why(stage: Stage, start:
     unknown = start("unknown", "--engines", "wating")
     assert unknown.wait(timeout=60) == 2
     assert "did you mean 'waiting'" in (tmp_path / "unknown.log").read_text()
+    nowhere = start("nowhere", "--executor", "dask")
+    assert nowhere.wait(timeout=60) == 2
+    assert "tcp://HOST:PORT" in (tmp_path / "nowhere.log").read_text()
 
 
 def test_an_engine_that_fails_when_asked_keeps_no_other_from_running(

@@ -10,7 +10,7 @@ from pathlib import Path
 from probescout.cli.checkup import Check, Verdict
 
 DISTRIBUTION = "probescout"
-USER_EXTRAS = ("readers", "hyperspy", "prefect", "dask", "theory", "lammps", "chgnet", "dashboard")
+USER_EXTRAS = ("readers", "hyperspy", "bluesky", "prefect", "dask", "theory", "lammps", "chgnet", "dashboard")
 """Extras that a person may miss; `dev` is for working on Probescout itself."""
 
 
