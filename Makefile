@@ -65,8 +65,8 @@ test: $(INSTALLED) ## run the whole test suite in two processes; needs no networ
 	@echo "== Running the tests of the service (tests/) and of the client (src/client/tests/)."
 	$(BIN)/python -m pytest -n $(or $(PROCESSES),2) --dist loadfile
 
-test-prefect: $(PREFECT_INSTALLED) ## schedules, cancelling, confirming on a real Prefect server; about 8 minutes
-	PROBESCOUT_TEST_PREFECT=1 $(BIN)/python -m pytest tests/campaigns/test_prefect*.py -q
+test-prefect: $(PREFECT_INSTALLED) ## schedules, cancelling, theory jobs on real Prefect servers; about 15 minutes
+	PROBESCOUT_TEST_PREFECT=1 $(BIN)/python -m pytest tests/campaigns/test_prefect*.py tests/runtime/test_theory_prefect.py -q
 
 check: $(INSTALLED) ## lint, types, floors, and whether generated files are current
 	@echo "== Checking style, types, floors, stubs and reference."
@@ -125,8 +125,9 @@ bench-transfer: $(INSTALLED) ## campaigns from a similar and from a meaningless 
 bench-theory-load: $(INSTALLED) ## time Steps beside hanging, crashing and flooding theory executors, as JSON
 	@$(BIN)/python -m benchmarks.theory_load --rounds $(or $(ROUNDS),4) --blocks $(or $(BLOCKS),5)
 
+# JOBS=40 EXECUTOR=local|dask|prefect choose; the last needs `make install-prefect`.
 bench-theory-workers: $(INSTALLED) ## time equal theory jobs with one worker and with four, as JSON
-	@$(BIN)/python -m benchmarks.theory_workers --jobs $(or $(JOBS),40)
+	@$(BIN)/python -m benchmarks.theory_workers --jobs $(or $(JOBS),40) --executor $(or $(EXECUTOR),local)
 
 # CAMPAIGNS=1,5,10 WORKERS=4,50 STEPS=15 OBSERVATIONS=1000000 choose, OBSERVATIONS=0 or CAMPAIGNS=0 leaves a half out.
 # About 10 minutes for the load, half an hour and 6 GiB of disk for the store. docs/scale.md says what is measured.

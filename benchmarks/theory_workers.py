@@ -1,8 +1,9 @@
 """How much faster do four theory workers finish equal jobs than one?
 
-`make bench-theory-workers [JOBS=40]` prints one JSON object on its last line. A server that runs no jobs itself, and
-`probescout theory-worker` processes of one slot each. Jobs that sleep show what server and workers cost; jobs that
-compute show what the processors of this machine allow.
+`make bench-theory-workers [JOBS=40] [EXECUTOR=local|dask|prefect]` prints one JSON object on its last line. A server
+that runs no jobs itself, and `probescout theory-worker` processes of one slot each, or one with as many slots as a
+cluster of this computer has workers. Jobs that sleep show what server and workers cost; jobs that compute show what the
+processors of this machine allow.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 import probescout_client as ps
 
 from benchmarks.markdown import this_machine
+from benchmarks.theory_clusters import CLUSTERS
 from probescout.core.policy import Json
 from probescout.core.theory import Quantity, Report, TheoryPatch
 from probescout.replay.server_process import Address, ServerProcess
@@ -74,10 +76,11 @@ def main() -> None:
     """Time both kinds of jobs with one worker and with four."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=40)
+    parser.add_argument("--executor", choices=CLUSTERS, default="local")
     args = parser.parse_args()
-    told: dict[str, Any] = {}
+    told: dict[str, Any] = {"executor": args.executor}
     for kind, seconds in SECONDS.items():
-        took = {n: timed(kind, n, args.jobs) for n in WORKERS}
+        took = {n: timed(kind, n, args.jobs, args.executor) for n in WORKERS}
         told[kind] = {
             "seconds_a_job": seconds,
             "jobs": args.jobs,
@@ -89,7 +92,7 @@ def main() -> None:
     print(json.dumps(told))
 
 
-def timed(kind: str, n_workers: int, n_jobs: int) -> float:
+def timed(kind: str, n_workers: int, n_jobs: int, executor: str) -> float:
     """Return the seconds from the first job in the journal to the end of the last, workers ready before."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="probescout-workers-")))
@@ -103,8 +106,8 @@ def timed(kind: str, n_workers: int, n_jobs: int) -> float:
         run = planner.start(
             np.zeros((16, 16), np.float32), campaign="timed", scalarizer="given", deep=False, theory=plan
         )
-        for i in range(n_workers):
-            stack.enter_context(worker(server, environment, f"w{i}"))
+        for options in stack.enter_context(CLUSTERS[executor](n_workers, folder, environment)):
+            stack.enter_context(worker(server, environment, options))
         for i in range(n_jobs):
             run.theory.submit(structure={"n": i})
         wait_for_ends(run, n_jobs)
@@ -117,15 +120,15 @@ def timed(kind: str, n_workers: int, n_jobs: int) -> float:
 
 
 @contextmanager
-def worker(server: Address, environment: Mapping[str, str], name: str) -> Iterator[None]:
-    """Keep one worker of one slot at work."""
+def worker(server: Address, environment: Mapping[str, str], options: Sequence[str]) -> Iterator[None]:
+    """Keep one worker at work."""
     command = [sys.executable, "-m", "probescout.cli", "theory-worker", "--server", server.grpc]
-    command += ["--token-file", server.token_file, "--engines", ENGINE, "--worker-id", name]
+    command += ["--token-file", server.token_file, "--engines", ENGINE, *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment})
     try:
         assert process.stdout is not None
         if not process.stdout.readline():
-            raise RuntimeError(f"worker {name} did not get ready; its log is above")
+            raise RuntimeError(f"worker {options} did not get ready; its log is above")
         yield
     finally:
         process.terminate()

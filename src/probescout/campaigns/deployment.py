@@ -10,20 +10,14 @@ from typing import Any
 from probescout.campaigns.conduct import Place
 from probescout.campaigns.spec import CampaignFile
 from probescout.core.errors import InvalidInput, MissingExtra, Reason, Unavailable
-
-QUIET = {
-    "DO_NOT_TRACK": "1",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-    "PREFECT_LOGGING_EXTRA_LOGGERS": "probescout.campaigns",
-}
-"""What we ask of Prefect where nobody has asked otherwise: no telemetry, time to start, and our log beside its own."""
+from probescout.runtime.prefect_quiet import QUIET, set_quiet
 
 
 def environment(file: CampaignFile) -> Mapping[str, str]:
     """Return the settings of Prefect under which a file is served; flow runs inherit them."""
     return {
         **QUIET,
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "probescout.campaigns",
         "PREFECT_FLOWS_DEFAULT_RETRIES": str(file.schedule.retries),
         "PREFECT_FLOWS_DEFAULT_RETRY_DELAY_SECONDS": f"{file.schedule.retry_delay_s:g}",
     }
@@ -55,8 +49,7 @@ def serve(file: CampaignFile, path: Path, place: Place, *, cron: str, run_key: s
         InvalidInput: FIELD_INVALID for a schedule that Prefect does not understand.
         Unavailable: Prefect's server does not answer.
     """
-    for name, value in environment(file).items():
-        os.environ.setdefault(name, value)
+    set_quiet(environment(file))
     try:
         # Prefect reads the settings above when it is imported.
         import httpx

@@ -16,6 +16,7 @@ class Where(StrEnum):
 
     LOCAL = "local"
     DASK = "dask"
+    PREFECT = "prefect"
 
 
 def theory_worker(
@@ -30,10 +31,13 @@ def theory_worker(
         float, typer.Option(min=1.0, max=86400.0, help="Silence after which the server gives a job to another worker.")
     ] = 30.0,
     executor: Annotated[
-        Where, typer.Option(help="Where jobs run: in processes of this computer, or as tasks of a cluster.")
+        Where, typer.Option(help="Where jobs run: here, as tasks of Dask, as flow runs of Prefect.")
     ] = Where.LOCAL,
     scheduler: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Of Dask: tcp://HOST:PORT, or the path of its scheduler file.")
+    ] = "",
+    pool: Annotated[
+        str, typer.Option(metavar="NAME", help="Work pool of Prefect.", show_default="probescout-theory")
     ] = "",
     cache: Annotated[Path | None, typer.Option(help="Directory of known results; it may be shared.")] = None,
     worker_id: Annotated[str, typer.Option(help="Name that people see beside the jobs.", show_default="HOST-PID")] = "",
@@ -64,6 +68,6 @@ def theory_worker(
         lease_s,
         cache,
         executor.value,
-        scheduler,
+        pool if executor is Where.PREFECT else scheduler,
     )
     asyncio.run(work(address, worker))

@@ -98,7 +98,7 @@ class DaskExecutor(LeasingExecutor):
         frame, limits = await self._frame(order), Limits.of(order, self._memory_bytes)
         if self._client is None:
             raise OSError("the scheduler of Dask is away")
-        key = f"{TOPIC}/{run_key(order)}"
+        key = f"{TOPIC}/{run_key(order, self._worker_id)}"
         future = self._client.submit(
             run_attempt,
             *(key, frame, limits.memory_bytes, limits.cpu_s, order.deadline_s),

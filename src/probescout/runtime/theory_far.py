@@ -20,12 +20,12 @@ from probescout.runtime.theory_results import failed, read_result
 TELL_EVERY_S = 1.0
 
 
-def run_key(order: JobOrder) -> str:
-    """Return the name of one attempt: the same for the same lease, and another for every other lease.
+def run_key(order: JobOrder, worker_id: str) -> str:
+    """Return the name of one attempt: the same for the same lease of a worker, and another for every other lease.
 
     The token itself stays here; whoever has it can hand in results.
     """
-    lease = hashlib.sha256(f"{order.name} {order.attempt} {order.token}".encode()).hexdigest()
+    lease = hashlib.sha256(f"{worker_id} {order.name} {order.attempt} {order.token}".encode()).hexdigest()
     return f"{order.name}/{order.attempt}/{lease[:16]}"
 
 

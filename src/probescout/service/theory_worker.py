@@ -18,9 +18,12 @@ from typing import Any
 from probescout.core.errors import InvalidInput, MissingExtra, ProbescoutError, Reason
 from probescout.core.registry import THEORY, find, installed
 from probescout.core.theory import Desk, Executor
+from probescout.runtime.prefect_quiet import set_quiet
 from probescout.runtime.theory_local import LocalExecutor
 from probescout.service.remote_desk import Address, RemoteDesk
 
+POOL = "probescout-theory"
+"""The work pool of Prefect where none is named."""
 _log = logging.getLogger(__name__)
 
 
@@ -40,7 +43,7 @@ class Worker:
     executor: str = "local"
     """Where they run: one of EXECUTORS."""
     where: str = ""
-    """The scheduler of Dask."""
+    """The scheduler of Dask, or the work pool of Prefect."""
 
 
 async def work(address: Address, worker: Worker) -> None:
@@ -98,21 +101,30 @@ def _dask(desk: Desk, where: str, **offer: Any) -> Executor:
     try:
         from probescout.runtime.theory_dask import DaskExecutor
     except ModuleNotFoundError as error:
-        raise _missing(error, "distributed", "dask") from error
+        raise _missing(error, "dask") from error
     return DaskExecutor(desk, where, **offer)
 
 
-EXECUTORS: Mapping[str, Callable[..., Executor]] = {"local": _local, "dask": _dask}
+def _prefect(desk: Desk, where: str, **offer: Any) -> Executor:
+    set_quiet()
+    try:
+        from probescout.runtime.theory_prefect import PrefectExecutor
+    except ModuleNotFoundError as error:
+        raise _missing(error, "prefect") from error
+    return PrefectExecutor(desk, where or POOL, **offer)
+
+
+EXECUTORS: Mapping[str, Callable[..., Executor]] = {"local": _local, "dask": _dask, "prefect": _prefect}
 """Makes an executor of a desk, where its cluster is, and what it offers."""
 
 
-def _missing(error: ModuleNotFoundError, package: str, extra: str) -> Exception:
-    """Return what to raise for a module that cannot be found: the install line if it is of that package."""
-    if (error.name or "").partition(".")[0] != package:
+def _missing(error: ModuleNotFoundError, extra: str) -> Exception:
+    """Return what to raise where an executor cannot be imported: the install line, unless a module is ours."""
+    if (error.name or "").startswith("probescout"):
         return error
     return MissingExtra(
         Reason.MISSING_EXTRA,
-        f"--executor {extra} needs {package}, which is not installed: pip install 'probescout[{extra}]'",
+        f"--executor {extra} needs {error.name}, which is not installed: pip install 'probescout[{extra}]'",
     )
 
 
