@@ -18,7 +18,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from probescout.core.theory import Desk, Executor, Failure, JobState, TheoryPatch
+from probescout.core.theory import Desk, Executor, Failure, JobOrder, JobState, TheoryPatch
+from probescout.runtime.theory_far import run_key
 from probescout.testing.bad_engines import ENGINES, GATED
 from probescout.testing.executor import ExecutorConformance, Lookout, Stage
 
@@ -117,6 +118,9 @@ async def _until_up(api: str) -> bool:
 
 class TestPrefectExecutor(ExecutorConformance):
     patience_s: ClassVar[float] = 240.0
+    lease_s: ClassVar[float] = 20.0
+    """It takes Prefect seconds to end a flow run, and a lease is not renewed meanwhile."""
+    worker_id = ""
 
     @pytest.fixture(autouse=True)
     def _connect(self, prefect: dict[str, str]) -> None:
@@ -125,6 +129,8 @@ class TestPrefectExecutor(ExecutorConformance):
     def make_executor(self, desk: Desk) -> Executor:
         from probescout.runtime.theory_prefect import PrefectExecutor
 
+        # The tokens of the desks of all tests are alike, and Prefect remembers the runs of all tests.
+        self.worker_id = f"tests-{next(NUMBERS)}"
         return PrefectExecutor(
             desk,
             POOL,
@@ -133,8 +139,7 @@ class TestPrefectExecutor(ExecutorConformance):
             n_slots=self.n_slots,
             memory_bytes=self.memory_bytes,
             lease_s=self.lease_s,
-            # The tokens of the desks of all tests are alike, and Prefect remembers the runs of all tests.
-            worker_id=f"tests-{next(NUMBERS)}",
+            worker_id=self.worker_id,
         )
 
     def test_an_attempt_is_one_flow_run_and_leaves_no_result_behind(self) -> None:
@@ -145,10 +150,11 @@ class TestPrefectExecutor(ExecutorConformance):
 
             name = stage.submit("behave")
             await stage.desk.end_of(name)
+            key = run_key(JobOrder(name, "", {}, stage.desk.token(name), 1, 0.0, 0.0), self.worker_id)
             async with get_client() as client:
                 before = await client.read_flow_runs()
                 artifacts = await client.read_artifacts()
-                [mine] = [run for run in before if run.name.startswith(f"{name}/1/")][:1]
+                [mine] = [run for run in before if run.idempotency_key == key]
                 again = await client.create_flow_run_from_deployment(
                     mine.deployment_id, parameters=mine.parameters, idempotency_key=mine.idempotency_key
                 )
@@ -191,6 +197,27 @@ class TestPrefectExecutor(ExecutorConformance):
             assert (await stage.desk.end_of(name)).state is JobState.SUCCEEDED
             [requeued] = [e for e in stage.desk.record if e.kind == "requeued"]
             assert requeued.result is not None and "Cancelled" in requeued.result.message
+
+        self.play(scene)
+
+    def test_a_flow_run_that_says_nothing_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from probescout.runtime import theory_prefect_run
+
+        async def scene(stage: Stage) -> None:
+            name = stage.submit_gated()
+            guest = await stage.lookout.next()
+            keeper = Path(f"/proc/{guest.parent}/stat").read_text()
+            flow_run = int(keeper.rpartition(")")[2].split()[1])
+            os.kill(flow_run, signal.SIGSTOP)
+            with monkeypatch.context() as patch:
+                patch.setattr(theory_prefect_run, "NO_WORD_S", 5.0)
+                await stage.desk.until(lambda: "requeued" in stage.desk.of(name))
+            os.kill(flow_run, signal.SIGKILL)
+            await guest.gone()
+            (await stage.lookout.next()).release(2.0)
+            assert (await stage.desk.end_of(name)).state is JobState.SUCCEEDED
+            [requeued] = [e for e in stage.desk.record if e.kind == "requeued"]
+            assert requeued.result is not None and "no word" in requeued.result.message
 
         self.play(scene)
 
