@@ -135,10 +135,15 @@ def serve(prefect: Prefect, text: str, tmp_path: Path) -> Iterator[Callable[...,
     """Serve a campaign file under a name of its own; return its path."""
     with ExitStack() as stack:
 
-        def start(name: str, *arguments: str, more: str = "", latency_s: float = 0.0) -> Path:
+        def start(name: str, *arguments: str, more: str = "", latency_s: float = 0.0, has_two: bool = False) -> Path:
             spec = tmp_path / f"{name}.toml"
             changed = text.replace('"try"', f'"{name}"').replace("size = 16", f"size = 16, latency_s = {latency_s}")
-            spec.write_text(changed.replace('kind = "twin"', f'kind = "twin"\nname = "{name}"') + more)
+            changed = changed.replace('kind = "twin"', f'kind = "twin"\nname = "{name}"')
+            if has_two:
+                changed = changed.replace("[instrument]", "[[instruments]]")
+                one = changed[changed.index("[[instruments]]") : changed.index("[scalarizer]")]
+                changed = changed.replace(one, one + one.replace(f'"{name}"', f'"{name}-2"'))
+            spec.write_text(changed + more)
             log = tmp_path / f"{name}.log"
             command = ("probescout.cli", "campaign", "schedule", str(spec), *arguments)
             stack.enter_context(process(log, prefect.env, *command))
@@ -191,6 +196,21 @@ def test_cancelling_parks_the_instrument_and_the_next_run_goes_on(prefect: Prefe
     artifacts = prefect.post("/artifacts/filter", artifacts={"flow_run_id": {"any_": [second["id"]]}})
     assert {a["type"] for a in artifacts} == {"progress", "image", "table", "markdown"}
     assert [a["data"] for a in artifacts if a["type"] == "progress"] == [100.0]
+
+
+def test_a_run_holds_all_its_instruments_and_they_share_the_points(
+    prefect: Prefect, serve: Callable[..., Path]
+) -> None:
+    spec = serve("pair", has_two=True, latency_s=0.5)
+    first = prefect.run("pair")
+    wait_for(lambda: len(observed(spec, 0)) >= 1)
+    assert [prefect.get(prefect.limit(name))["active_slots"] for name in ("pair", "pair-2")] == [1, 1]
+    ended = wait_for(lambda: prefect.ended(first))
+    assert ended["state"]["type"] == "COMPLETED", ended["state"]["message"]
+    for region in (0, 1):
+        told = observed(spec, region)
+        assert len(told) == 5 == len({(o["y"], o["x"]) for o in told})
+        assert {o["client_id"] for o in told} == {"pair", "pair-2"}
 
 
 def test_nothing_moves_before_a_person_agrees(prefect: Prefect, serve: Callable[..., Path]) -> None:
