@@ -65,7 +65,7 @@ test: $(INSTALLED) ## run the whole test suite in two processes; needs no networ
 	@echo "== Running the tests of the service (tests/) and of the client (src/client/tests/)."
 	$(BIN)/python -m pytest -n $(or $(PROCESSES),2) --dist loadfile
 
-test-prefect: $(PREFECT_INSTALLED) ## schedules, cancelling, theory jobs on real Prefect servers; about 15 minutes
+test-prefect: $(PREFECT_INSTALLED) ## schedules, cancelling, theory jobs on real Prefect servers; about 20 minutes
 	PROBESCOUT_TEST_PREFECT=1 $(BIN)/python -m pytest tests/campaigns/test_prefect*.py tests/runtime/test_theory_prefect.py -q
 
 check: $(INSTALLED) ## lint, types, floors, and whether generated files are current
