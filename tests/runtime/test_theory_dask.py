@@ -36,7 +36,12 @@ def lacking(*arguments: Any) -> str:
 def cluster() -> Iterator[Any]:
     """Two workers of one thread each, in processes of their own, which a nanny starts again when they die."""
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=False
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        silence_logs=False,
+        # Without a dashboard it still listens to HTTP, at a fixed port that another cluster may have.
+        scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
     ) as running:
         yield running
 
