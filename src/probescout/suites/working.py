@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
 from probescout.core.errors import MissingExtra, Reason, Unavailable
+from probescout.core.one_thread import ONE_THREAD
 from probescout.runtime.lifeline import die_with_parent
 
 T = TypeVar("T")
@@ -61,7 +62,8 @@ class Processes:
 
     def __enter__(self) -> Self:
         """Start the pool; its processes start with the first tasks."""
-        one_thread()
+        # The runs are what is parallel.
+        os.environ.update(ONE_THREAD)
         self._others = set(multiprocessing.active_children())
         self._pool = self._made()
         return self
@@ -95,13 +97,7 @@ def _begin(parent_pid: int) -> None:
     die_with_parent(parent_pid)
     # Ctrl-C reaches the whole group; whoever started these processes ends them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    one_thread()
-
-
-def one_thread() -> None:
-    """Keep every library to one thread: the runs are what is parallel."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
+    os.environ.update(ONE_THREAD)
 
 
 class Dask:
