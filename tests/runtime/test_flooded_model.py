@@ -44,7 +44,8 @@ def test_results_that_come_meanwhile_are_sent_together_and_what_is_taken_back_at
         seats: Any = SimpleNamespace(nudge=lambda: None)
         pool: Any = None
         modeller, mind = Modeller(ledger, seats, pool, Settings(is_inline=True)), SlowMind()
-        modeller._mind, modeller._evidence = mind, lambda: [list(row) for row in evidence]  # type: ignore[assignment,method-assign]
+        modeller._mind = mind  # type: ignore[assignment]
+        monkeypatch.setattr(modeller_module, "evidence", lambda state: [list(row) for row in evidence])
         for i in range(50):
             evidence.append([i, 1.0, "xtb:energy"])
             modeller.evidence_changed(is_more=True)
