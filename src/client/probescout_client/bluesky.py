@@ -102,7 +102,7 @@ class CampaignOptimizer:
             wanted = [(outcome, self._point_of(outcome), self._measured(outcome)) for outcome in points]
             for outcome, point, measured in wanted:
                 if point is not None:
-                    self._hand_in(str(outcome.get(ID, "")), point, measured)
+                    self._hand_in(_name(outcome), point, measured)
 
     def register_suggestions(self, suggestions: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
         """Return points of a person with ids; suggestions of the campaign keep theirs.
@@ -129,7 +129,7 @@ class CampaignOptimizer:
         A plan calls this when it fails or is aborted; which points of a batch were exposed, nobody knows then.
         """
         with self._lock:
-            for name in (str(suggestion.get(ID, "")) for suggestion in suggestions):
+            for name in (_name(suggestion) for suggestion in suggestions):
                 point = self._open.pop(name, None)
                 if point is not None:
                     self._failed[name] = replace(point, name="", lease_token="")
@@ -199,7 +199,7 @@ class CampaignOptimizer:
 
     def _point_of(self, outcome: Mapping[str, Any]) -> Optional[Point]:
         """Return what an outcome answers; None when that was handed in before."""
-        name = str(outcome.get(ID, ""))
+        name = _name(outcome)
         if name in self._told:
             return None
         if name in self._open:
@@ -287,6 +287,13 @@ class CampaignOptimizer:
         self._settle(name)
 
     def _settle(self, name: str) -> None:
-        self._open.pop(name, None)
-        if name:
+        is_open = self._open.pop(name, None) is not None
+        # Ids that others gave may come again, with other measurements.
+        if is_open or name in self._failed or name.startswith(self.run.name + "/suggestions/"):
             self._told.add(name)
+
+
+def _name(outcome: Mapping[str, Any]) -> str:
+    """Return the id of an outcome or suggestion; empty when it has none, which may stand there as None or NaN."""
+    given = outcome.get(ID)
+    return given if isinstance(given, str) else ""

@@ -8,28 +8,31 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
-ENDING = (signal.SIGINT, signal.SIGTERM)
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The last of them comes when a terminal is closed or its line is cut."""
 
 
 class Terminated(BaseException):
-    """SIGTERM has come: leave in order."""
+    """SIGTERM or SIGHUP has come: leave in order."""
 
 
 @contextmanager
 def leaving_on_signals() -> Iterator[None]:
-    """Turn the first Ctrl-C or SIGTERM into an exception, and take no other: parking may take longer than patience.
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into an exception, and take no other: parking may outlast patience.
 
     Raises:
-        Terminated: SIGTERM has come.
+        Terminated: SIGTERM or SIGHUP has come.
         KeyboardInterrupt: Ctrl-C, or SIGINT, has come.
     """
 
     def leave(number: int, frame: FrameType | None) -> None:
         for one in ENDING:
             signal.signal(one, signal.SIG_IGN)
-        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
-    before = {one: signal.signal(one, leave) for one in ENDING}
+    # Under nohup SIGHUP is ignored, and stays so.
+    heard = [one for one in ENDING if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN]
+    before = {one: signal.signal(one, leave) for one in heard}
     try:
         yield
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,7 +66,13 @@ class Origin:
         if not (isinstance(file, Mapping) and isinstance(digest, str) and isinstance(region, str)):
             return None
         folder = metadata.get("folder")
-        return cls(file, digest, region, str(metadata.get("run_key", "")), Path(folder) if folder else None)
+        return cls(
+            file,
+            digest,
+            region,
+            str(metadata.get("run_key", "")),
+            Path(folder) if folder and isinstance(folder, str) else None,
+        )
 
     def results(self) -> list[Path]:
         """Return the files of results that there are on this computer: those of the region, and the reports."""
@@ -73,7 +80,12 @@ class Origin:
         if self.folder is None or not isinstance(outputs, Mapping):
             return []
         place = self.folder / str(outputs.get("directory", "")) / "runs" / round_name(self.digest, self.run_key)
-        return sorted(path for pattern in (f"{self.region}.*", "report*.json") for path in place.glob(pattern))
+        return sorted(path for pattern in (f"{_plain(self.region)}.*", "report*.json") for path in place.glob(pattern))
+
+
+def _plain(region: str) -> str:
+    """Return a pattern for the name of a region, which a stranger's campaign may have chosen."""
+    return glob.escape(region.replace("/", "_"))
 
 
 def checked_key(key: str) -> str:

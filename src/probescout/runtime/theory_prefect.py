@@ -90,7 +90,7 @@ class PrefectExecutor(LeasingExecutor):
                 description="One attempt at one theory job; `probescout theory-worker --executor prefect` asks for it.",
             )
             self._deployment = await made.aapply()
-        if self._beating is None:
+        if self._beating is None or self._beating.done():
             await self._beat_once(0)
             self._beating = asyncio.create_task(self._keep_beating())
 
@@ -121,8 +121,9 @@ class PrefectExecutor(LeasingExecutor):
             await asyncio.sleep(self._silence_s / 6.0)
             try:
                 await self._beat_once(number)
-            except httpx.HTTPError as error:
-                _log.warning("Prefect's server does not answer: %r", error)
+            except Exception as error:
+                # Whatever ails Prefect: without this word its flow runs would end themselves for good.
+                _log.warning("Prefect's server takes no word of ours: %r", error)
 
     async def _beat_once(self, number: int) -> None:
         if await self._client.read_variable_by_name(self._beat) is None:

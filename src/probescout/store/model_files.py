@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,7 +55,11 @@ def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
             arrays = {name: found[name] for name in found.files}
         header = json.loads(arrays.pop("header").tobytes())
         written = header["format"]
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    # Strangers make such files: besides the expected, damaged or encrypted members raise these.
+    except (
+        *(OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, RuntimeError, MemoryError),
+        *(zipfile.BadZipFile, zlib.error),
+    ) as error:
         raise InvalidInput(
             Reason.MODEL_INCOMPATIBLE,
             f"this is no model file ({error!r}); give one that `probescout model export` wrote",
