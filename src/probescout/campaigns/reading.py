@@ -42,13 +42,25 @@ def read_file(path: Path) -> CampaignFile:
         InvalidInput: FILE_UNREADABLE, FIELD_INVALID, FIELD_MISSING, ID_INVALID, PARAM_INVALID or a reason of a plug-in;
             the field says where in the file.
     """
+    return read_text(text_of(path, "campaign file"), path.absolute().parent)
+
+
+def text_of(path: Path, what: str) -> str:
+    """Return what a file holds, as text.
+
+    Args:
+        path: Of the file.
+        what: It should be, for the message.
+
+    Raises:
+        InvalidInput: FILE_UNREADABLE.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(
-            Reason.FILE_UNREADABLE, f"the campaign file {path} cannot be read ({error}); give another path"
+            Reason.FILE_UNREADABLE, f"the {what} {path} cannot be read ({error}); give another path"
         ) from error
-    return read_text(text, path.absolute().parent)
 
 
 def read_text(text: str, folder: Path) -> CampaignFile:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from probescout.campaigns.reading import parsed
+from probescout.campaigns.reading import parsed, text_of
 from probescout.core.errors import InvalidInput, Reason
 from probescout.core.registry import PLANNERS, SCALARIZERS
 from probescout.core.specs import checked_id
@@ -30,13 +30,7 @@ def read_suite(path: Path) -> SuiteFile:
         InvalidInput: FILE_UNREADABLE, FIELD_INVALID, FIELD_MISSING, ID_INVALID, PARAM_INVALID or a reason of a plug-in;
             the field says where in the file.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(
-            Reason.FILE_UNREADABLE, f"the suite file {path} cannot be read ({error}); give another path"
-        ) from error
-    return read_text(text, path.absolute().parent)
+    return read_text(text_of(path, "suite file"), path.absolute().parent)
 
 
 def read_text(text: str, folder: Path) -> SuiteFile:
