@@ -1,10 +1,14 @@
 """What every peer gets and hands back, with a peer that needs no package of its own."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
+from benchmarks.peers.environments import ENVIRONMENTS, ROOT
 from benchmarks.peers.jobs import make_job, score
 from benchmarks.peers.protocol import Job, Unit, best, patches, run
 from benchmarks.peers.results import peer_seeds, read_results, result_path
@@ -168,3 +172,22 @@ def test_results_are_found_by_case_and_budget(tmp_path):
     assert [(r["peer"], r["seed"]) for r in read_results("fe", 110, tmp_path)] == [("a", 20), ("b", 21)]
     assert peer_seeds("fe", 110, tmp_path) == [20, 21]
     assert peer_seeds("fe", 60, tmp_path) == []
+
+
+ALONE = """
+import importlib, os, sys
+for name in list(sys.modules):
+    assert not name.startswith("probescout")
+sys.modules["probescout"] = None
+importlib.import_module(f"benchmarks.peers.{sys.argv[1]}_peer")
+print(os.environ["OMP_NUM_THREADS"])
+"""
+
+
+@pytest.mark.parametrize("peer", ENVIRONMENTS)
+def test_a_peer_runs_where_probescout_is_not_installed(peer):
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    command = [sys.executable, "-c", ALONE, peer]
+    found = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout == "1\n"
