@@ -13,13 +13,11 @@ from dataclasses import replace
 from typing import Any, Deque, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from probescout_client.errors import InvalidInput, NotFound, ProbescoutError, WrongState
-from probescout_client.motors import Motor, OutcomeKeys
+from probescout_client.motors import ID, Motor, OutcomeKeys
 from probescout_client.points import Point, to_point
 from probescout_client.run import Run
 from probescout_client.wire.v1 import probescout_pb2 as pb
 
-ID = "_id"
-"""Where bluesky-adaptive looks for the id of a suggestion; ours is the name of the suggestion."""
 MANUAL = "manual-"
 """Begins the ids of points that no campaign suggested."""
 MEASURED = (pb.OBSERVATION_STATUS_COMPLETE, pb.OBSERVATION_STATUS_PARTIAL)
@@ -28,7 +26,8 @@ MEASURED = (pb.OBSERVATION_STATUS_COMPLETE, pb.OBSERVATION_STATUS_PARTIAL)
 class CampaignOptimizer:
     """Suggests and ingests points of a campaign; each measurement counts once, whatever a plan repeats or gives up.
 
-    A campaign that is paused keeps `suggest` and `should_stop` waiting; `close` from another thread ends the wait.
+    A campaign that is paused keeps `suggest` and `should_stop` waiting, and other threads with them; `close` ends the
+    wait.
     Points that were suggested and not ingested stay leased: others do not get them, and a second `suggest` gives new
     ones. `close`, or the end of the process, gives them back.
     """
@@ -244,34 +243,18 @@ class CampaignOptimizer:
         return y, x
 
     def _measured(self, outcome: Mapping[str, Any]) -> Dict[str, Any]:
-        """Return the arguments of `Run.tell`; without spectrum and value when the attempt failed.
-
-        Raises:
-            InvalidInput: FIELD_MISSING when there is neither.
-        """
-        keys = self._keys
-        told: Dict[str, Any] = {name: float(outcome[key]) for name, key in keys.numbers() if key in outcome}
+        """Return the arguments of `Run.tell`; without spectrum and value when the attempt failed."""
+        told = self._keys.read(outcome)
         if all(motor.name in outcome for motor in self._motors):
             told["measured_at"] = self._place(outcome)
-        if keys.spectrum in outcome:
-            told.pop("variance", None)
-            return dict(told, spectrum=outcome[keys.spectrum], **self._signal)
-        if keys.value not in outcome:
-            raise InvalidInput(
-                "FIELD_MISSING",
-                "the outcome {!r} has neither '{}' nor '{}'; name yours with keys=OutcomeKeys(...)".format(
-                    outcome.get(ID), keys.spectrum, keys.value
-                ),
-                keys.value,
-            )
-        value = float(outcome[keys.value])
-        if math.isfinite(value):
-            return dict(told, value=value)
-        told.pop("variance", None)
-        return told
+        return dict(told, **self._signal) if "spectrum" in told else told
 
     def _hand_in(self, name: str, point: Point, measured: Dict[str, Any]) -> None:
         is_measured = "value" in measured or "spectrum" in measured
+        if self._is_ours(name):
+            # Whatever interrupts this call, in whatever process it is repeated: under this id it counts once.
+            what = "{} {} {}".format(self.run.name, name, "measured" if is_measured else "failed")
+            measured = dict(measured, observation_id=str(uuid.uuid5(uuid.NAMESPACE_URL, what)))
         try:
             if is_measured:
                 self.run.tell(point, **measured)
@@ -287,10 +270,12 @@ class CampaignOptimizer:
         self._settle(name)
 
     def _settle(self, name: str) -> None:
-        is_open = self._open.pop(name, None) is not None
-        # Ids that others gave may come again, with other measurements.
-        if is_open or name in self._failed or name.startswith(self.run.name + "/suggestions/"):
+        if self._open.pop(name, None) is not None or self._is_ours(name):
             self._told.add(name)
+
+    def _is_ours(self, name: str) -> bool:
+        """Return whether an id names one point; those that others gave may come again, with other measurements."""
+        return name.startswith((self.run.name + "/suggestions/", MANUAL))
 
 
 def _name(outcome: Mapping[str, Any]) -> str:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import List, Tuple
+from typing import Any, Dict, Mapping
+
+from probescout_client.errors import InvalidInput
+
+ID = "_id"
+"""Where bluesky-adaptive looks for the id of a suggestion."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,28 @@ class OutcomeKeys:
     dwell_s: str = "dwell_s"
     dose: str = "dose"
 
-    def numbers(self) -> List[Tuple[str, str]]:
-        """Return (argument of `Run.tell`, key) of what are plain numbers beside the value."""
-        return [("variance", self.variance), ("dwell_s", self.dwell_s), ("dose", self.dose)]
+    def read(self, outcome: Mapping[str, Any]) -> Dict[str, Any]:
+        """Return the arguments of `Run.tell`; without spectrum and value when the attempt failed.
+
+        Raises:
+            InvalidInput: FIELD_MISSING when there is neither.
+        """
+        beside = (("dwell_s", self.dwell_s), ("dose", self.dose))
+        told: Dict[str, Any] = {name: float(outcome[key]) for name, key in beside if key in outcome}
+        if self.spectrum in outcome:
+            return dict(told, spectrum=outcome[self.spectrum])
+        if self.value not in outcome:
+            raise InvalidInput(
+                "FIELD_MISSING",
+                "the outcome {!r} has neither '{}' nor '{}'; name yours with keys=OutcomeKeys(...)".format(
+                    outcome.get(ID), self.spectrum, self.value
+                ),
+                self.value,
+            )
+        value = float(outcome[self.value])
+        if not math.isfinite(value):
+            return told
+        told["value"] = value
+        if self.variance in outcome:
+            told["variance"] = float(outcome[self.variance])
+        return told

@@ -117,6 +117,35 @@ def test_a_process_that_died_before_it_could_ingest_loses_nothing(server, image,
             again.ingest([{"_id": run.name + "/suggestions/s999", "value": 1.0}])
 
 
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_an_ingest_that_was_interrupted_is_repeated_without_harm(server, image, campaign, monkeypatch, is_restarted):
+    with server.connect(client_id="beamline") as planner:
+        run = planner.start(image, campaign=campaign, scalarizer="given", deep=False)
+        optimizer = CampaignOptimizer(run, Y, X)
+        [late, taken] = optimizer.suggest(2)
+        [manual] = optimizer.register_suggestions([{"stage_y": 1.0, "stage_x": 2.0}])
+        optimizer.register_failures([late])
+        handed = outcomes([late, taken]) + [dict(manual, value=4.0)]
+        tell = run.tell
+
+        def tell_and_be_interrupted(*args, **kwargs):
+            tell(*args, **kwargs)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(run, "tell", tell_and_be_interrupted)
+        for outcome in handed:
+            with pytest.raises(KeyboardInterrupt):
+                optimizer.ingest([outcome])
+        monkeypatch.undo()
+        if is_restarted:
+            optimizer = CampaignOptimizer(planner.resume(campaign), Y, X)
+        optimizer.ingest(handed)
+        optimizer.ingest(handed)
+        kept = [o for o in run.observations() if o.status == pb.OBSERVATION_STATUS_COMPLETE]
+        assert sorted(o.suggestion for o in kept) == ["", "", taken["_id"]]
+        assert len(list(run.observations())) == 4, "with the attempt that failed"
+
+
 def test_a_stopped_campaign_gives_no_more_points(optimizer):
     taken = optimizer.suggest(2)
     assert optimizer.should_stop() == (False, None)
