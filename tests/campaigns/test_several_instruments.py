@@ -207,6 +207,7 @@ def test_shares_may_be_less_than_the_region(text: str, place: Place, stage: Any,
     [region] = conduct(file, place).regions
     assert region.state == results.COMPLETE and once(region, 5) == {"a": 2, "b": 3} and "of its" in region.message
     assert (folder_of(conduct(file, place, instruments=["a"])) / "report-a.json").exists()
+    assert conduct(file, place, instruments=["b", "a"]).part == "", "both are the whole file, in whatever order"
 
 
 def test_leaving_parks_both_after_the_point_under_the_beam(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 CALL_S = 30.0
 """Time that one attempt of a call may take; a server that wakes up a model needs seconds."""
+MAX_PART = 100
+"""Longest list of instruments in the name of a file, letters."""
 OnRegion = Callable[[results.Region], None]
 
 
@@ -67,7 +70,7 @@ def conduct(
     place = place or Place()
     team = _team(file, instruments, place)
     held = holding(team, f"campaign file {file.campaign.name} in {file.directory}")
-    part = "+".join(instruments)
+    part = _part(file, team)
     with _locked(file, part), held, _served(file, place) as where, ExitStack() as links:
         from probescout.campaigns.region import measure_region
         from probescout.replay.wire_session import translated
@@ -111,6 +114,14 @@ def _team(file: CampaignFile, wanted: Sequence[str], place: Place) -> list[str]:
             field="--server",
         )
     return [name for name in known if not wanted or name in wanted]
+
+
+def _part(file: CampaignFile, team: Sequence[str]) -> str:
+    """Return the name of a team in the names of files, in whatever order it was given; empty for all of the file."""
+    if len(team) == len(file.all_instruments):
+        return ""
+    part = "+".join(team)
+    return part if len(part) <= MAX_PART else f"{len(team)}-{hashlib.sha256(part.encode()).hexdigest()[:8]}"
 
 
 @contextmanager

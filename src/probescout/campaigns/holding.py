@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -14,7 +13,9 @@ from pathlib import Path
 from probescout.core.errors import Reason, WrongState
 
 PLACE_NAME = "PROBESCOUT_INSTRUMENT_LOCKS"
-"""Environment variable: the folder of the locks, instead of the system's for temporary files."""
+"""Environment variable: the folder of the locks, instead of PLACE."""
+PLACE = "/tmp"
+"""Any user may make files there, and it is the same for all: what TMPDIR names is often a user's own."""
 MAX_NOTE = 512
 """Longest note about the holder, bytes."""
 
@@ -74,7 +75,7 @@ def holding(names: Iterable[str], purpose: str) -> Iterator[None]:
 
 def lock_path(name: str) -> Path:
     """Return the file of an instrument; names that differ have files that differ."""
-    place = Path(os.environ.get(PLACE_NAME) or tempfile.gettempdir())
+    place = Path(os.environ.get(PLACE_NAME) or PLACE)
     readable = re.sub(r"[^A-Za-z0-9.-]", "_", name)[:64]
     return place / f"probescout-instrument-{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}.lock"
 
