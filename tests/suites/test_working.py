@@ -46,9 +46,8 @@ def test_closing_the_iterator_ends_the_processes_without_waiting(tmp_path):
 class Scripted:
     """Workers whose futures are already decided."""
 
-    n = 2
-
-    def __init__(self, futures):
+    def __init__(self, futures, n=2):
+        self.n = n
         self.futures = list(futures)
         self.ended_by = None
 
@@ -75,3 +74,17 @@ def test_workers_that_are_gone_are_told_apart_from_a_failed_task():
     with pytest.raises(Unavailable, match="run again to go on"):
         list(outcomes(["a"], CALL, workers))
     assert workers.ended_by is Unavailable
+
+
+def test_a_cluster_that_lost_its_last_worker_is_not_waited_for():
+    with pytest.raises(Unavailable, match="the workers are gone; start them"):
+        list(outcomes(["a"], CALL, Scripted([], n=0)))
+
+
+def test_the_environment_of_the_caller_comes_back(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    before = dict(os.environ)
+    with Processes(1):
+        assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "1"
+    assert dict(os.environ) == before

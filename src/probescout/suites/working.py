@@ -21,6 +21,7 @@ R = TypeVar("R")
 MAX_DEATHS = 3
 """Processes that may die while a task is under way before it is given up; another task may have been to blame."""
 CONNECT_S = 15.0
+GONE = "the workers are gone; start them, then run again to go on"
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,12 @@ class Processes:
         self.n = n
         self._pool: Pool | None = None
         self._others: set[Any] = set()
+        self._threads: dict[str, str | None] = {}
 
     def __enter__(self) -> Self:
         """Start the pool; its processes start with the first tasks."""
-        # The runs are what is parallel.
+        # The runs are what is parallel. Processes take this from the environment, and start whenever there is a task.
+        self._threads = {name: os.environ.get(name) for name in ONE_THREAD}
         os.environ.update(ONE_THREAD)
         self._others = set(multiprocessing.active_children())
         self._pool = self._made()
@@ -76,6 +79,11 @@ class Processes:
             for child in set(multiprocessing.active_children()) - self._others:
                 child.kill()
         self._pool.shutdown()
+        for name, before in self._threads.items():
+            if before is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = before
 
     def submit(self, do: Callable[[T], R], task: T) -> Future[R | Failure]:
         """Begin a task."""
@@ -196,8 +204,9 @@ def outcomes(
     with workers:
         while waiting or running:
             is_broken = not _fill(tasks, do, workers, waiting, running)
-            done = wait(running, return_when=FIRST_COMPLETED).done if running else set()
-            for future in done:
+            if not (running or is_broken):
+                raise Unavailable(Reason.WORKER_UNAVAILABLE, GONE)
+            for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
                 index = running.pop(future)
                 try:
                     yield tasks[index], future.result()
@@ -210,9 +219,7 @@ def outcomes(
                     else:
                         waiting.append(index)
                 except CancelledError as error:
-                    raise Unavailable(
-                        Reason.WORKER_UNAVAILABLE, "the workers are gone; start them, then run again to go on"
-                    ) from error
+                    raise Unavailable(Reason.WORKER_UNAVAILABLE, GONE) from error
                 except Exception as error:
                     yield tasks[index], Failure(f"{type(error).__name__}: {error}")
             if is_broken and not running:
