@@ -25,7 +25,7 @@ from benchmarks import theory_atomistic
 from benchmarks.theory_campaign import begin, regret
 from benchmarks.theory_truth import KINDS, make_truth
 from probescout.core.errors import MissingExtra
-from probescout.runtime.theory_process import ONE_THREAD
+from probescout.core.one_thread import ONE_THREAD
 from probescout.suites.statistics import mean_interval
 
 Row = TypeVar("Row")

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
+from probescout.core.one_thread import use_one_thread
+
+use_one_thread()
 
 import grpc  # noqa: E402 (after the thread counts)
 import numpy as np  # noqa: E402

@@ -24,6 +24,7 @@ from benchmarks.peers.protocol import Job, whole
 from benchmarks.peers.results import PEER_SEEDS, result_path
 from benchmarks.recorded import OUT
 from probescout.core.geometry import pixel_of
+from probescout.core.one_thread import ONE_THREAD
 from probescout.replay.case import Case
 from probescout.replay.experiment import initial_points
 from probescout.replay.metrics import judge
@@ -77,9 +78,8 @@ def command(peer: str, *arguments: str) -> list[str]:
 
 def lean() -> dict[str, str]:
     """Return an environment in which every library keeps to one thread, as our own fits do."""
-    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     jax = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
-    return {**os.environ, **one, **jax}
+    return {**os.environ, **ONE_THREAD, **jax}
 
 
 def make_job(case: Case, seed: int, budget: int) -> Job:
