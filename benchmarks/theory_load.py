@@ -3,7 +3,9 @@
 `make bench-theory-load [ROUNDS=4] [BLOCKS=5]` prints one JSON object on its last line. Each round is a fresh server
 with one campaign an arm, all measuring the same sample; their calls are interleaved in blocks, in an order that
 rotates. The executors of an arm work during its blocks alone, and everything is idle before a block begins: without
-theory is without its load too. Times are client-side wall times on loopback.
+theory is without its load too. A model that listens to simulations has twice the members and takes longer, which is no
+fault of executors: the arm "heard" was flooded before its first block and then left alone. Times are client-side wall
+times on loopback.
 """
 
 from __future__ import annotations
@@ -30,12 +32,13 @@ from benchmarks.latency_client import COMPUTE_BUDGET_S, WARM_UP, Caller
 from benchmarks.markdown import this_machine
 from benchmarks.processes import ServerClock
 from benchmarks.recorded import OUT
-from benchmarks.theory_load_figures import BOUNDS, NONE, Timed, arm_figures, is_met, ratios
+from benchmarks.theory_load_figures import BOUNDS, HEARD, NONE, Timed, arm_figures, is_met, ratios
 from probescout.replay.server_process import ServerProcess
 
 SIZE = 64
 PER_BLOCK = 20
-ARMS = (NONE, *N_THREADS)
+ARMS = (NONE, HEARD, *N_THREADS)
+FLOODING = "flooding"
 THEORY = pb.TheorySpec(
     engine=ENGINE,
     settings_json='{"act": "behave"}',
@@ -62,11 +65,16 @@ class Arm:
         self._campaign = self._caller.start(SIZE, f"with-{name}", THEORY if name != NONE else None)
         self._bad = None
         if name != NONE:
-            self._bad = stack.enter_context(BadProcess(name, address, token_file, self._campaign))
+            kind = FLOODING if name == HEARD else name
+            self._bad = stack.enter_context(BadProcess(kind, address, token_file, self._campaign))
         self._next = self._caller.suggest(self._campaign)[0].suggestions[0]
         self._n = 0
         for _ in range(warm_up):
             self._step(0)
+        if name == HEARD and self._bad is not None:
+            self._bad.go()
+            self._bad.rest()
+            self._bad = None
 
     def block(self, number: int, n: int) -> None:
         """Time n Steps and n Suggests."""
@@ -132,13 +140,13 @@ def main(arguments: list[str] | None = None) -> None:
     began = time.perf_counter()
     names = args.arms.split(",")
     if names[0] != NONE or not set(names) <= set(ARMS):
-        parser.error(f"--arms is {args.arms}; give {NONE} and then some of {', '.join(N_THREADS)}")
+        parser.error(f"--arms is {args.arms}; give {NONE} and then some of {', '.join(ARMS[1:])}")
     calls: dict[str, list[Timed]] = {name: [] for name in names}
-    load: dict[str, Counter[str]] = {name: Counter() for name in names[1:]}
+    load: dict[str, Counter[str]] = {name: Counter() for name in names if name in N_THREADS}
     for number in range(args.rounds):
         for arm in one_round(names, number, args):
             calls[arm.name] += arm.calls
-            if arm.name != NONE:
+            if arm.name in load:
                 load[arm.name].update(arm.load)
     told = summary(calls)
     told["load"] = {arm: dict(done) for arm, done in load.items()}
@@ -150,15 +158,30 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def summary(calls: dict[str, list[Timed]]) -> dict[str, Any]:
-    """Return the figures of all arms, their ratios to "none", and whether those are within their bounds."""
+    """Return the figures of all arms, their ratios to "none", and whether those of executors are within their bounds.
+
+    "flooding_over_heard" are the ratios of a flood to the same campaign when it is over.
+    """
     steps, suggests = (ratios(calls, call, np.random.default_rng(0)) for call in ("step", "suggest"))
+    pair = {arm: calls[arm] for arm in (HEARD, FLOODING) if arm in calls}
+    alone = {
+        call: ratios(pair, call, np.random.default_rng(0), HEARD)[FLOODING]
+        for call in ("step", "suggest")
+        if len(pair) == 2
+    }
     return {
         "arms": {arm: arm_figures(own) for arm, own in calls.items()},
         "ratios": steps,
         "suggest_ratios": suggests,
         "bounds": BOUNDS,
-        "is_met": is_met(steps) and is_met(suggests),
+        "is_met": is_met(_of_executors(steps)) and is_met(_of_executors(suggests)),
+        "flooding_over_heard": alone,
+        "is_met_over_heard": is_met(alone) if alone else None,
     }
+
+
+def _of_executors(told: dict[str, Any]) -> dict[str, Any]:
+    return {arm: row for arm, row in told.items() if arm in N_THREADS}
 
 
 def one_round(names: Sequence[str], number: int, args: argparse.Namespace) -> list[Arm]:

@@ -10,6 +10,8 @@ import numpy as np
 
 NONE = "none"
 """The arm that all others are compared with."""
+HEARD = "heard"
+"""Without executors, but with a model that listens to what a flood has left: what flooding alone is compared with."""
 BOUNDS = {"p50": 1.2, "p99": 2.0}
 N_RESAMPLED = 500
 
@@ -45,13 +47,13 @@ def arm_figures(calls: Sequence[Timed]) -> dict[str, Any]:
 
 
 def ratios(
-    arms: Mapping[str, Sequence[Timed]], call: str, rng: np.random.Generator
+    arms: Mapping[str, Sequence[Timed]], call: str, rng: np.random.Generator, base: str = NONE
 ) -> dict[str, dict[str, float | list[float]]]:
-    """Return, for every arm but "none", p50 and p99 over those of "none", with 95 % intervals.
+    """Return, for every arm but the base, p50 and p99 over those of the base, with 95 % intervals.
 
     The intervals are of the bootstrap over blocks (Efron 1979), since neighbouring calls are alike.
     """
-    blocks = sorted({c.block for c in arms[NONE]})
+    blocks = sorted({c.block for c in arms[base]})
     times = {
         arm: [[c.seconds for c in cs if c.call == call and c.block == b] for b in blocks] for arm, cs in arms.items()
     }
@@ -59,9 +61,9 @@ def ratios(
     found = {arm: np.array([_percentiles(rows, draw) for draw in drawn]) for arm, rows in times.items()}
     told: dict[str, dict[str, float | list[float]]] = {}
     for arm in arms:
-        if arm == NONE:
+        if arm == base:
             continue
-        quotient = found[arm] / found[NONE]
+        quotient = found[arm] / found[base]
         low, high = np.percentile(quotient[1:], [2.5, 97.5], axis=0)
         told[arm] = {}
         for j, name in enumerate(BOUNDS):

@@ -44,18 +44,22 @@ def test_a_bound_that_is_missed_by_suggests_alone_is_missed():
     late = [Timed(c.call, c.block, c.seconds * (1.3 if c.call == "suggest" else 1.0), 0.0) for c in calls(1.0)]
     told = summary({**arms, "crashing": late})
     assert not told["is_met"] and is_met(told["ratios"]) and not is_met(told["suggest_ratios"])
+    heard = summary({**arms, "flooding": calls(1.5), "heard": calls(1.4)})
+    assert not heard["is_met"] and heard["is_met_over_heard"], "what a listening model takes is no fault of executors"
+    assert heard["flooding_over_heard"]["step"]["p50"] == pytest.approx(1.5 / 1.4, abs=1e-3)
+    assert summary({**arms, "heard": calls(1.9)})["is_met"] and summary({NONE: calls(1.0)})["is_met_over_heard"] is None
     rare = [Timed(c.call, c.block, c.seconds * (2.1 if c.seconds > 0.045 else 1.0), 0.0) for c in calls(1.0)]
     assert not is_met(ratios({**arms, "hanging": rare}, "step", np.random.default_rng(0)))
 
 
 @pytest.mark.timeout(180)
 def test_a_tiny_run(tmp_path, capsys):
-    arguments = ["--arms", "none,flooding", "--rounds", "1", "--blocks", "1", "--steps", "3", "--warm-up", "2"]
+    arguments = ["--arms", "none,heard,flooding", "--rounds", "1", "--blocks", "1", "--steps", "3", "--warm-up", "2"]
     main([*arguments, "--out", str(tmp_path / "load.json")])
     out, err = capsys.readouterr()
     told = json.loads(out.splitlines()[-1])
     assert told == json.loads((tmp_path / "load.json").read_text())
-    assert set(told["arms"]) == {NONE, "flooding"} and set(told["ratios"]) == {"flooding"}
+    assert set(told["arms"]) == {NONE, "heard", "flooding"} and set(told["ratios"]) == {"heard", "flooding"}
     assert all(row["n"] == 3 and row["step_ms_p50"] > 0.0 for row in told["arms"].values())
-    assert all(told["load"][arm] for arm in told["ratios"]), "every executor was at work beside the Steps"
-    assert err.count("round 1, block 1") == 2
+    assert set(told["load"]) == {"flooding"} and told["load"]["flooding"], "the executor was at work beside the Steps"
+    assert err.count("round 1, block 1") == 3
