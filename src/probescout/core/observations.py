@@ -52,7 +52,7 @@ class AxisRecord:
         if v.size > 1:
             step = float(v[-1] - v[0]) / (v.size - 1)
             even = float(v[0]) + step * np.arange(v.size)
-            if step != 0 and np.allclose(even, v, rtol=0, atol=1e-12 * max(1e-300, float(np.abs(v).max()))):
+            if step != 0 and bool((np.abs(even - v) <= 1e-12 * max(1e-300, float(np.abs(v).max()))).all()):
                 return cls(axis.dim, axis.quantity, axis.unit, v.size, float(v[0]), step)
         return cls(axis.dim, axis.quantity, axis.unit, v.size, values=tuple(float(u) for u in v))
 

@@ -8,6 +8,7 @@ which the header names them. An array stands in the header as {"$array": [dtype,
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ import numpy as np
 from probescout.core.jsonable import to_json
 
 _LENGTH = struct.Struct("<QQ")
+_PLAIN = frozenset({int, str, bool, type(None)})
 MAX_FRAME = 8 << 30
 """Most bytes of one frame; a longer one means that the stream is out of step."""
 
@@ -37,6 +39,11 @@ def pack(message: Mapping[str, Any]) -> bytes:
 
 
 def _strip(value: Any, arrays: list[bytes]) -> Any:
+    # Most are lists of plain numbers, as long as the campaign has measurements.
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, list | tuple):
+        return [v if type(v) in _PLAIN else _strip(v, arrays) for v in value]
     if isinstance(value, np.ndarray):
         arrays.append(value.tobytes())
         return {"$array": [value.dtype.str, list(value.shape)]}
@@ -44,11 +51,9 @@ def _strip(value: Any, arrays: list[bytes]) -> Any:
         stripped = {str(k): _strip(v, arrays) for k, v in value.items()}
         # Parameters and metadata come from strangers: their keys must not be taken for our marks.
         return {"$items": list(stripped.items())} if any(k.startswith("$") for k in stripped) else stripped
-    if isinstance(value, list | tuple):
-        return [_strip(v, arrays) for v in value]
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return {"$float": str(value)}
     return to_json(value)
 
@@ -57,25 +62,24 @@ def unpack(header: bytes, body: bytes) -> dict[str, Any]:
     """Return the message of a frame's two parts; arrays are read-only views of `body`."""
     offset = 0
 
-    def fill(value: Any) -> Any:
+    def fill(found: dict[str, Any]) -> Any:
         nonlocal offset
-        if isinstance(value, dict):
-            if "$array" in value:
-                dtype, shape = np.dtype(value["$array"][0]), tuple(value["$array"][1])
-                count = int(np.prod(shape, dtype=np.int64))
-                array = np.frombuffer(body, dtype, count, offset).reshape(shape)
-                offset += array.nbytes
-                return array
-            if "$float" in value:
-                return float(value["$float"])
-            if "$items" in value:
-                return {k: fill(v) for k, v in value["$items"]}
-            return {k: fill(v) for k, v in value.items()}
-        if isinstance(value, list):
-            return [fill(v) for v in value]
-        return value
+        if len(found) != 1:
+            # A mark stands alone; where a stranger has one, it is among the items of another.
+            return found
+        if "$array" in found:
+            dtype, shape = np.dtype(found["$array"][0]), tuple(found["$array"][1])
+            array = np.frombuffer(body, dtype, math.prod(shape), offset).reshape(shape)
+            offset += array.nbytes
+            return array
+        if "$float" in found:
+            return float(found["$float"])
+        if "$items" in found:
+            return dict(found["$items"])
+        return found
 
-    result = fill(json.loads(header))
+    # Called with what is inside before what is around it, and so with the arrays in their order.
+    result = json.loads(header, object_hook=fill)
     assert isinstance(result, dict)
     return result
 
