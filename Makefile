@@ -99,9 +99,11 @@ proto-check: $(PROTO_INSTALLED) ## fail when regenerating the stubs would change
 docs: $(INSTALLED) ## rewrite docs/reference from the plug-ins and the contract
 	$(BIN)/python docs/build_reference.py
 
-# SIZES=64,256 and OBSERVATIONS=200 choose; PEERS=none leaves AtomAI out. docs/benchmarks says what is measured.
+# SIZES=64,256, OBSERVATIONS=200 and DWELL=0.03 (s a point) choose; PEERS=none leaves AtomAI out. docs/benchmarks says what
+# is measured.
 bench-latency: $(INSTALLED) ## time Steps on a real server, and one of AtomAI, as JSON
-	@$(BIN)/python -m benchmarks.latency --sizes "$(SIZES)" --observations $(or $(OBSERVATIONS),200) --peers "$(PEERS)"
+	@$(BIN)/python -m benchmarks.latency --sizes "$(SIZES)" --observations $(or $(OBSERVATIONS),200) --dwell $(or $(DWELL),0) \
+		--peers "$(PEERS)"
 
 # ARMS=random,probescout_ei SEEDS=3 BUDGET=50 PROCESSES=2 choose, CASES is a folder of neutral-format files or names of
 # cases, PEERS=none leaves the peers out. Hours with nothing chosen; call it again to go on after an interruption.

@@ -1,9 +1,9 @@
 """Times the measuring loop of a real server over gRPC, and prints one JSON object on the last line.
 
-`make bench-latency [SIZES=64,256,1024] [OBSERVATIONS=200] [PEERS=none]`: durable Steps (tell and suggest in one round
-trip, two synced commits) on square frames with a 1,024-channel count spectrum at every point, with and without a fit
-beside them; health checks meanwhile; memory by process; growth with candidates and observations; and one step of
-AtomAI's recipe on the same case. Times are client-side wall times on loopback.
+`make bench-latency [SIZES=64,256,1024] [OBSERVATIONS=200] [DWELL=0.03] [PEERS=none]`: durable Steps (tell and suggest in
+one round trip, two synced commits) on square frames with a 1,024-channel count spectrum at every point, with and
+without a fit beside them; health checks meanwhile; memory by process; growth with candidates and observations; and one
+step of AtomAI's recipe on the same case. Times are client-side wall times on loopback.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", default="", help="edges of the square frames, pixels [64,128,256,1024]")
     parser.add_argument("--observations", type=int, default=200)
+    parser.add_argument("--dwell", type=float, default=0.0, help="seconds that the instrument takes for a point")
     parser.add_argument("--growth", type=int, default=500, help="observations of the long run; 0: none")
     parser.add_argument("--peers", default="", help="none: without AtomAI")
     parser.add_argument("--out", type=Path, default=OUT / "latency.json", help="where the JSON is kept too")
@@ -44,7 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"--observations is {args.observations}; the first {WARM_UP} are left out, so give more")
     result: dict[str, Any] = {"latency": {}, "atomai_ratio": None, "rss_mib": {}}
     for size in sizes:
-        _, row = campaign(size, args.observations)
+        _, row = campaign(size, args.observations, args.dwell)
         result["rss_mib"][str(size * size)] = row.pop("rss_mib")
         result["latency"][str(size * size)] = row
     result["growth"] = growth(result["latency"], args.growth)
@@ -52,13 +53,14 @@ def main(arguments: list[str] | None = None) -> None:
         result["atomai"] = compare_atomai(result["latency"], args.observations)
         result["atomai_ratio"] = result["atomai"].get("ratio")
     result["observations"] = args.observations
+    result["dwell_s"] = args.dwell
     result["machine"] = this_machine()
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result), flush=True)
 
 
-def campaign(size: int, n: int) -> tuple[list[Step], dict[str, Any]]:
+def campaign(size: int, n: int, dwell_s: float = 0.0) -> tuple[list[Step], dict[str, Any]]:
     """Return all Steps of one campaign on a size x size frame, and its figures."""
     print(f"{size} x {size} candidates, {n} observations ...", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory() as folder, ServerProcess(Path(folder) / "data") as server:
@@ -68,7 +70,7 @@ def campaign(size: int, n: int) -> tuple[list[Step], dict[str, Any]]:
         health = HealthWatch(channel)
         health.start()
         try:
-            steps, first_s = caller.loop(name, n, FitClock(server.pid))
+            steps, first_s = caller.loop(name, n, FitClock(server.pid), dwell_s)
         finally:
             health.stop()
         row = {

@@ -151,8 +151,11 @@ class Caller:
         """Return how many fits were swapped in."""
         return int(self._call(self._planner.GetCampaign, pb.GetCampaignRequest(name=campaign)).version.model_version)
 
-    def loop(self, campaign: str, n: int, clock: FitClock) -> tuple[list[Step], float]:
-        """Measure n points, in blocks without and with a pause for fits; return Steps and the first Suggest's s."""
+    def loop(self, campaign: str, n: int, clock: FitClock, dwell_s: float = 0.0) -> tuple[list[Step], float]:
+        """Measure n points, in blocks without and with a pause for fits; return Steps and the first Suggest's s.
+
+        Each measurement takes the instrument so many seconds; none: Steps come as fast as the planner answers.
+        """
         ask = pb.SuggestRequest(request_id=str(uuid.uuid4()), campaign=campaign, compute_budget_s=COMPUTE_BUDGET_S)
         began = time.perf_counter()
         reply = self._call(self._planner.Suggest, ask)
@@ -166,6 +169,7 @@ class Caller:
             if i >= WARM_UP and ((i - WARM_UP) // BLOCK) % 2:
                 clock.wait_idle()
             request = self.step_request(campaign, i, reply.suggestions[0])
+            time.sleep(dwell_s)
             fitted, began = clock.seconds(), time.perf_counter()
             reply = self._call(self._planner.Step, request)
             seconds = time.perf_counter() - began

@@ -14,6 +14,7 @@ from probescout.core.observations import SignalRecord
 from probescout.core.specs import Limits, PluginSpec
 from probescout.runtime.brain import Brain
 from probescout.runtime.picking import N_SPARES, SPARE_GAP, best_of, spares_of
+from probescout.surrogates.committee import Committee
 
 SIZE = 10
 PLAN = {"count": 1, "pending": [], "blocked": np.zeros(0, dtype=np.int64), "ordinal": 0, "near": None}
@@ -168,6 +169,24 @@ def test_a_snapshot_of_the_very_state_gives_the_same_answer(lab: Any) -> None:
     )  # fmt: skip
     request = {"op": "suggest", **PLAN, "count": 3}
     assert brain.handle(request)["picks"] == again.handle(request)["picks"]
+
+
+def test_it_gets_ready_for_the_point_that_is_measured_next(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (ready, _), (plain, _) = load(lab, ROWS), load(lab, ROWS)
+    asked = []
+    monkeypatch.setattr(Committee, "prepare", lambda committee, index: asked.append(index))
+    ready.prepare()
+    [first] = ready.handle({"op": "suggest", **PLAN})["picks"]
+    ready.prepare()
+    ready.prepare()
+    ready.handle({"op": "suggest", **PLAN, "pending": [5, 6]})
+    ready.prepare()
+    assert asked == [first["candidate"], 5], "the oldest that somebody holds, or else the first pick; once"
+    monkeypatch.undo()
+    step = {**score(5, value(5)), **PLAN, "op": "step", "pending": [6], "blocked": np.array([5, 6])}
+    ready.handle({"op": "suggest", **PLAN, "pending": [5, 6]})
+    ready.prepare()
+    assert ready.handle(step) == plain.handle(step)
 
 
 def test_what_another_version_saved_or_fitted_is_passed_over(lab: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -172,3 +172,28 @@ def test_correlation_is_one_with_itself_and_decays(case):
     correlation = gp.correlation(gp.kernel.points(seen(case[0], np.array([50]))))
     assert correlation[1] == pytest.approx(1.0, abs=1e-12)
     assert (np.delete(correlation, 1) < 1.0).all() and (correlation > 0).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_what_was_prepared_changes_no_bit(case, dtype, monkeypatch):
+    groups = case[0]
+    plain, ready = told(case, dtype=dtype), told(case, dtype=dtype)
+    worked_out = []
+    real = IncrementalGP._ahead
+    monkeypatch.setattr(IncrementalGP, "_ahead", lambda gp, x: worked_out.append(gp) or real(gp, x))
+    for n, (guess, at) in enumerate([(5, 5), (7, 22), (50, 50), (22, 22)]):
+        ready.prepare(seen(groups, guess))
+        assert worked_out.pop() is ready
+        for gp in (plain, ready):
+            gp.tell(seen(groups, at), 0.1 * n, 0.01)
+        assert (ready in worked_out) == (guess != at), "another point than was prepared is worked out anew"
+        worked_out.clear()
+    # What was prepared before something else was learnt, and for one of several, is of no use.
+    ready.prepare(seen(groups, 9))
+    for at in (np.array([1, 2]), np.array([9])):
+        for gp in (plain, ready):
+            gp.extend(seen(groups, at), np.full(len(at), 0.5), np.zeros(len(at)))
+    for name in ("mean", "var", "innovations", "step_sd", "targets"):
+        np.testing.assert_array_equal(getattr(plain, name), getattr(ready, name))
+    for a, b in zip(plain.row_blocks(), ready.row_blocks(), strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -58,6 +58,8 @@ class Brain:
         """Rows learnt since the last rebuilding, by observation."""
         self._further = Further(())
         self._evidence: tuple[Result, ...] = ()
+        self._next: int | None = None
+        """Candidate that is probably measured next, until its measurement is prepared."""
         self._ops: dict[str, Callable[[Message], dict[str, Any]]] = {
             "validate": validated,
             "plugins": lambda _: {"plugins": describe()},
@@ -87,6 +89,16 @@ class Brain:
             ProbescoutError: The request cannot be carried out; the message says why.
         """
         return self._ops[message["op"]](message)
+
+    def prepare(self) -> None:
+        """Use the time in which the microscope measures to get ready for the point that it was sent to.
+
+        What its measurement would cost anyway is done before it comes; the answers are the same, to the bit.
+        """
+        index, self._next = self._next, None
+        if index is not None and self._committee is not None:
+            self._committee.prepare(index)
+            self._further.prepare(index)
 
     @property
     def _model(self) -> Committee:
@@ -268,7 +280,12 @@ class Brain:
         if self._policy.needs_model and self._is_cold:
             return {}
         found = propose(self._scene(), self._free(message), message)
-        return {**found, "is_cold": False} if found else {}
+        if not found:
+            return {}
+        # The oldest point that somebody holds, or else the first of these.
+        due = [*message["pending"], *(row["candidate"] for row in found["picks"])]
+        self._next = int(due[0]) if due else None
+        return {**found, "is_cold": False}
 
     def _wish(self, message: Message) -> dict[str, Any]:
         """Return which patches deserve a simulation; see `wishing.wished`."""

@@ -119,6 +119,11 @@ class Further:
                 score["error"] = f"the model refused the value: {error.message}"
         self._fresh[observation] = learnt
 
+    def prepare(self, index: int) -> None:
+        """Work out in advance what learning from that candidate will need; see `Committee.prepare`."""
+        for committee in self._committees:
+            committee.prepare(index)
+
     def relearn(self, taught: Sequence[Rows], keep: Collection[str]) -> None:
         """Rebuild the models from the journal's rows and from those on their way into it, by observation."""
         self._fresh = {name: rows for name, rows in self._fresh.items() if name in keep}

@@ -23,26 +23,29 @@ from probescout.runtime.lifeline import die_with_parent  # noqa: E402
 
 FIT_NICENESS = 10
 Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+Rest = Callable[[], None]
+"""What is done after each reply, when most often nobody waits."""
 _log = logging.getLogger(__name__)
 
 
-def campaign_handler() -> Handler:
-    """Return the handler of a campaign worker."""
+def campaign_role() -> tuple[Handler, Rest]:
+    """Return what a campaign worker does."""
     from probescout.runtime.brain import Brain
 
-    return Brain().handle
+    brain = Brain()
+    return brain.handle, brain.prepare
 
 
-def fit_handler() -> Handler:
-    """Return the handler of a fit process; its import of torch takes seconds and is paid here, once."""
+def fit_role() -> tuple[Handler, Rest]:
+    """Return what a fit process does; its import of torch takes seconds and is paid here, once."""
     # A fit can wait; where cores are few the answers of the campaign workers cannot.
     os.nice(FIT_NICENESS)
     from probescout.surrogates.fitting import fit
 
-    return lambda message: {"result": fit(message["request"])} if message["op"] == "fit" else {}
+    return lambda message: {"result": fit(message["request"])} if message["op"] == "fit" else {}, lambda: None
 
 
-ROLES: dict[str, Callable[[], Handler]] = {"campaign": campaign_handler, "fit": fit_handler}
+ROLES: dict[str, Callable[[], tuple[Handler, Rest]]] = {"campaign": campaign_role, "fit": fit_role}
 
 
 def answer(handler: Handler, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,11 +71,12 @@ def main(role: str, fd: int, parent_pid: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {role} {os.getpid()} %(levelname)s %(message)s")
     with socket.socket(fileno=fd) as channel:
-        handler = ROLES[role]()
+        handler, rest = ROLES[role]()
         stream = channel.makefile("rb", buffering=1 << 20)
         try:
             for message in read_frames(stream):
                 channel.sendall(pack(answer(handler, message)))
+                rest()
         except ConnectionError:
             # The front has ended, or ended this worker; nobody is left to answer.
             _log.info("the front is gone")

@@ -8,6 +8,7 @@ measurements append rows. We keep L^-1 instead of L, which makes the leave-one-o
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,19 +17,30 @@ from scipy.linalg import LinAlgError, cholesky, solve_triangular
 
 from probescout.surrogates.kernel import Kernel, Points
 from probescout.surrogates.members.definition import Hyperparameters
+from probescout.surrogates.rows import RowBlocks, Rows
 
 FloatArray = NDArray[np.float64]
-Rows = NDArray[np.floating]
 LEAST_VARIANCE = 1e-10
 """Rounding must not leave a variance of zero or below."""
-BLOCK_ROWS = 64
-"""Rows of V are kept in blocks of so many: growing must neither copy what is there nor double the memory."""
 FIRST_ROWS = 32
 MANY_POINTS = 64
 AT_A_TIME = 1 << 22
 """Measurements times points that are worked out together: bounds the memory of a whole frame's posterior."""
 LARGE_BLOCK = 1 << 16
 """Entries of a covariance block beyond which it is formed in the precision of V."""
+
+
+@dataclass(frozen=True)
+class _Ahead:
+    """What a measurement at some points appends, worked out before its value and noise are known."""
+
+    n: int
+    """Measurements known at the time."""
+    points: Points
+    left: FloatArray
+    """L^-1 k(X, points), transposed (p, n)."""
+    rows: Rows
+    """k(points, field) less what is known (p, point)."""
 
 
 class IncrementalGP:
@@ -72,9 +84,10 @@ class IncrementalGP:
         """(point,) noise-free posterior variance over the field."""
         self._x: list[FloatArray] = [np.empty((len(g), FIRST_ROWS)) for g in self.field.groups]
         self._norms = [np.empty(FIRST_ROWS) for _ in self.field.groups]
-        self._blocks: list[NDArray[Any]] = []
+        self._v = RowBlocks(len(self.field), self._dtype)
         self._linv = np.zeros((FIRST_ROWS, FIRST_ROWS))
         self._columns = {name: np.zeros(FIRST_ROWS) for name in ("b", "y", "noise", "precision", "alpha")}
+        self._prepared: _Ahead | None = None
 
     def _held(self, name: str) -> FloatArray:
         return self._columns[name][: self.n]
@@ -96,6 +109,14 @@ class IncrementalGP:
         """
         self.extend([np.asarray(g)[None] for g in x], np.array([y]), np.array([stated_noise]))
 
+    def prepare(self, x: Sequence[NDArray[np.floating]]) -> None:
+        """Work out whatever the next `tell` of a point does that needs neither value nor noise: nearly everything.
+
+        Args:
+            x: One array (dim,) per additive term.
+        """
+        self._prepared = self._ahead([np.asarray(g)[None] for g in x])
+
     def extend(
         self,
         x: Sequence[NDArray[np.floating]],
@@ -115,10 +136,10 @@ class IncrementalGP:
             LinAlgError: When the kernel matrix is not positive definite; the state before stays.
         """
         n, p = self.n, len(y)
-        points = self.kernel.points(x)
+        ahead = self._taken(x) or self._ahead(x)
+        points, left = ahead.points, ahead.left
         noise = self.noise + self.trust * stated_noise + extra_noise
         linv = self._linv[:n, :n]
-        left = self.kernel.between(points, self.measured) @ linv.T
         # One point is as like itself as can be: no kernel is needed to know it.
         prior = self.kernel.between(points, points) if p > 1 else np.full((1, 1), self.kernel.variance)
         schur = prior + np.diag(noise) - left @ left.T
@@ -126,18 +147,29 @@ class IncrementalGP:
         new = np.hstack([-(inverse @ left) @ linv, inverse])
         if not np.isfinite(new).all():
             raise LinAlgError(f"the kernel matrix of {n + p} measurements has no finite inverse")
-        rows = self._rows_of(points, left, factor)
+        rows = self._scaled(ahead.rows, factor)
         b = inverse @ (y - left @ self._held("b"))
         self._append(points, new, rows, b, y, noise)
 
-    def _rows_of(self, points: Points, left: FloatArray, factor: FloatArray) -> Rows:
-        """Return the rows (p, point) that new measurements append to V."""
+    def _ahead(self, x: Sequence[NDArray[np.floating]]) -> _Ahead:
+        points, linv = self.kernel.points(x), self._linv[: self.n, : self.n]
+        left = self.kernel.between(points, self.measured) @ linv.T
         rows = self.kernel.between(points, self.field, self._dtype)
-        start, left = 0, left.astype(self._dtype)
-        for block in self.row_blocks():
-            rows -= left[:, start : start + len(block)] @ block
-            start += len(block)
-        if len(points) == 1:
+        self._v.take_from(rows, left)
+        return _Ahead(self.n, points, left, rows)
+
+    def _taken(self, x: Sequence[NDArray[np.floating]]) -> _Ahead | None:
+        """Return what was prepared, once, if it is of these points and nothing was learnt since."""
+        ahead, self._prepared = self._prepared, None
+        if ahead is None or ahead.n != self.n or len(x[0]) != len(ahead.points):
+            return None
+        points = self.kernel.points(x)
+        is_same = all(np.array_equal(a, b) for a, b in zip(points.groups, ahead.points.groups, strict=True))
+        return ahead if is_same else None
+
+    def _scaled(self, rows: Rows, factor: FloatArray) -> Rows:
+        """Return the rows (p, point) that new measurements append to V; those given are overwritten."""
+        if len(rows) == 1:
             rows /= self._dtype.type(factor[0, 0])
             return rows
         return np.asarray(
@@ -159,7 +191,7 @@ class IncrementalGP:
             self._columns[name][n:end] = values
         self._columns["precision"][:end] += np.einsum("ij,ij->j", new, new)
         self._columns["alpha"][:end] += b @ new
-        self._store(rows)
+        self._v.append(rows)
         self.n = end
         if len(y) == 1:
             row = rows[0]
@@ -168,17 +200,6 @@ class IncrementalGP:
         else:
             self.mean = self.mean + b.astype(self._dtype) @ rows
             self.var = np.maximum(self.var - np.einsum("ij,ij->j", rows, rows), LEAST_VARIANCE)
-
-    def _store(self, rows: Rows) -> None:
-        """Keep rows of V, filling the last block first."""
-        at, n = 0, self.n
-        while at < len(rows):
-            used = n % BLOCK_ROWS
-            if used == 0:
-                self._blocks.append(np.empty((BLOCK_ROWS, len(self.field)), dtype=self._dtype))
-            take = min(BLOCK_ROWS - used, len(rows) - at)
-            self._blocks[-1][used : used + take] = rows[at : at + take]
-            at, n = at + take, n + take
 
     def _reserve(self, n: int) -> None:
         old = len(self._linv)
@@ -196,8 +217,7 @@ class IncrementalGP:
 
     def row_blocks(self) -> Iterator[Rows]:
         """Yield V (measurement, point) in blocks of consecutive rows."""
-        for start, block in zip(range(0, self.n, BLOCK_ROWS), self._blocks, strict=True):
-            yield block[: min(BLOCK_ROWS, self.n - start)]
+        return iter(self._v)
 
     # What further terms of the mean are made of
 
@@ -226,11 +246,7 @@ class IncrementalGP:
 
     def explained(self, whitened: FloatArray) -> FloatArray:
         """Return V' times whitened columns (n, column) as (point, column): their posterior mean over the field."""
-        found, start = np.zeros((len(self.field), whitened.shape[1])), 0
-        for block in self.row_blocks():
-            found += block.T @ whitened[start : start + len(block)].astype(self._dtype)
-            start += len(block)
-        return found
+        return self._v.transposed_times(whitened)
 
     def alpha_and_precision(self) -> tuple[FloatArray, FloatArray]:
         """Return K^-1 y and the diagonal of K^-1, each (n,)."""

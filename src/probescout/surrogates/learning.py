@@ -83,6 +83,10 @@ class Learner(Versions):
         if self._build is None and self._keeps_too_many():
             self._build = Build(self._anew(model), None)
 
+    def prepare(self, index: int) -> None:
+        """Work out in advance what a `tell` of that candidate will need; see `Model.prepare`."""
+        self._model.prepare(index)
+
     def _rescaled(self, data: Measurements, where: Field) -> Model:
         """Return a model like the present one that has learnt nothing, with the scale of `data`."""
         old = self._model

@@ -79,12 +79,23 @@ class Model:
         """
         y = float(self.scale.standardise(np.array(value)))
         stated_noise = float(self.scale.noise(np.array(value), np.array(variance)))
-        for member, gp in zip(self.members, self.gps, strict=True):
-            gp.tell([r[0] for r in self.rows(member, np.array([index]))], y, stated_noise)
+        for k, gp in enumerate(self.gps):
+            gp.tell(self._seen(k, index), y, stated_noise)
         self.measured = np.append(self.measured, index)
         self.values = np.append(self.values, value)
         self.y = np.append(self.y, y)
         self.extra = np.append(self.extra, 0.0)
+
+    def prepare(self, index: int) -> None:
+        """Have each member work out what it can of the next measurement, if it comes from that candidate.
+
+        A `tell` there is then short and comes to the same, to the bit; elsewhere nothing is gained or lost.
+        """
+        for k, gp in enumerate(self.gps):
+            gp.prepare(self._seen(k, index))
+
+    def _seen(self, k: int, index: int) -> list[NDArray[np.floating]]:
+        return [rows[0] for rows in self.rows(self.members[k], np.array([index]))]
 
     def learn(self, data: Measurements, ends: Sequence[int] = ()) -> None:
         """Learn all measurements beyond those known already, in blocks.
