@@ -6,6 +6,7 @@ It satisfies the protocols of `bluesky_adaptive.protocols` by its methods, and i
 from __future__ import annotations
 
 import math
+import re
 import threading
 import uuid
 from collections import deque
@@ -20,6 +21,7 @@ from probescout_client.wire.v1 import probescout_pb2 as pb
 
 MANUAL = "manual-"
 """Begins the ids of points that no campaign suggested."""
+_MANUAL = re.compile(MANUAL + "[0-9a-f]{32}")
 MEASURED = (pb.OBSERVATION_STATUS_COMPLETE, pb.OBSERVATION_STATUS_PARTIAL)
 
 
@@ -275,7 +277,7 @@ class CampaignOptimizer:
 
     def _is_ours(self, name: str) -> bool:
         """Return whether an id names one point; those that others gave may come again, with other measurements."""
-        return name.startswith((self.run.name + "/suggestions/", MANUAL))
+        return name.startswith(self.run.name + "/suggestions/") or _MANUAL.fullmatch(name) is not None
 
 
 def _name(outcome: Mapping[str, Any]) -> str:

@@ -169,5 +169,6 @@ class Courier:
         except AlreadyExists as error:
             if error.reason != "OBSERVATION_EXISTS":
                 raise
-            # The id is ours alone, so an earlier attempt has arrived and only its reply was lost.
+            # Whoever gives an id gives it to one measurement, so an earlier attempt has arrived.
+            log.warning("%s was recorded before; it counts once", request.observation.name)
             return pb.StepReply(observation=pb.Observation(name=request.observation.name))

@@ -146,6 +146,15 @@ def test_an_ingest_that_was_interrupted_is_repeated_without_harm(server, image, 
         assert len(list(run.observations())) == 4, "with the attempt that failed"
 
 
+@pytest.mark.parametrize("name", ["manual-1", "manual-", "baseline"])
+def test_ids_that_others_gave_may_come_again_with_other_measurements(server, image, campaign, name):
+    with server.connect(client_id="beamline") as planner:
+        run = planner.start(image, campaign=campaign, scalarizer="given", deep=False)
+        for value, optimizer in enumerate([CampaignOptimizer(run, Y, X)] * 2 + [CampaignOptimizer(run, Y, X)]):
+            optimizer.ingest([{"_id": name, "stage_y": 1.0, "stage_x": float(value), "value": float(value)}])
+        assert sorted(o.value for o in run.observations()) == [0.0, 1.0, 2.0]
+
+
 def test_a_stopped_campaign_gives_no_more_points(optimizer):
     taken = optimizer.suggest(2)
     assert optimizer.should_stop() == (False, None)
