@@ -1,7 +1,7 @@
 """Times the measuring loop of a real server over gRPC, and prints one JSON object on the last line.
 
-`make bench-latency [SIZES=64,256,1024] [OBSERVATIONS=200] [DWELL=0.03] [PEERS=none]`: durable Steps (tell and suggest in
-one round trip, two synced commits) on square frames with a 1,024-channel count spectrum at every point, with and
+`make bench-latency [SIZES=64,256,1024] [OBSERVATIONS=200] [DWELL=0.03] [PEERS=none]`: durable Steps (tell and suggest
+in one round trip, two synced commits) on square frames with a 1,024-channel count spectrum at every point, with and
 without a fit beside them; health checks meanwhile; memory by process; growth with candidates and observations; and one
 step of AtomAI's recipe on the same case. Times are client-side wall times on loopback.
 """

@@ -20,7 +20,7 @@ COLORS = {"right": "C2", "shuffled": "C3"}
 
 def draw(truth: Sample, traces: Sequence[Trace], path: Path) -> None:
     """Draw the specimen with the probes, what the theory says against what was measured, and its weight."""
-    figure, axes = plt.subplots(1, 3, figsize=(13.0, 4.2))
+    figure, axes = plt.subplots(1, 3, figsize=(13.0, 4.2), layout="constrained")
     _specimen(axes[0], truth, traces[0])
     for trace in traces:
         _numbers(axes[1], truth, trace)
@@ -29,7 +29,6 @@ def draw(truth: Sample, traces: Sequence[Trace], path: Path) -> None:
     axes[1].set(xlabel="energy of formation by xTB (eV)", ylabel="measured line (counts)", title="Places with both")
     axes[2].set(xlabel="probes", ylabel="weight of theory", ylim=(-0.02, 1.0), title="What theory has earned")
     axes[2].legend(fontsize=8)
-    figure.tight_layout()
     figure.savefig(path, dpi=130)
     plt.close(figure)
 
@@ -44,7 +43,7 @@ def _specimen(panel: plt.Axes, truth: Sample, trace: Trace) -> None:
     simulated = np.array([job.position for job in trace.jobs if job.state == "succeeded"]).reshape(-1, 2) * side - 0.5
     panel.scatter(simulated[:, 1], simulated[:, 0], s=90, facecolors="none", edgecolors="C1", linewidths=1.2)
     panel.figure.colorbar(shown, ax=panel, label="line (counts)", shrink=0.8)
-    panel.set(xticks=[], yticks=[], title="Probes, and patches simulated (orange)")
+    panel.set(xticks=[], yticks=[], title="Probes; simulated: orange")
 
 
 def _numbers(panel: plt.Axes, truth: Sample, trace: Trace) -> None:
