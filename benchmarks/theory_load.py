@@ -4,8 +4,9 @@
 with one campaign an arm, all measuring the same sample; their calls are interleaved in blocks, in an order that
 rotates. The executors of an arm work during its blocks alone, and everything is idle before a block begins: without
 theory is without its load too. A model that listens to simulations has twice the members and takes longer, which is no
-fault of executors: the arm "heard" was flooded before its first block and then left alone. Times are client-side wall
-times on loopback.
+fault of executors: the arm "heard" is a campaign of its own that was flooded once, before its first block, and asks for
+nothing afterwards; "theory" tells how many results each knows and how much it listens. Times are client-side wall times
+on loopback.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ THEORY = pb.TheorySpec(
     max_running=16,
 )
 """The deadline is short so that what hangs in the service's own executor ends soon after a block."""
+ALONE = pb.TheorySpec(is_automatic_disabled=True)
+ALONE.MergeFrom(THEORY)
 
 
 class Arm:
@@ -62,7 +65,10 @@ class Arm:
         self.calls: list[Timed] = []
         self.load: Counter[str] = Counter()
         self._caller = Disturbed(channel, Path(token_file))
-        self._campaign = self._caller.start(SIZE, f"with-{name}", THEORY if name != NONE else None)
+        theory = {NONE: None, HEARD: ALONE}.get(name, THEORY)
+        self._campaign = self._caller.start(SIZE, f"with-{name}", theory)
+        self.influence = pb.TheoryInfluence()
+        """Of the last Step."""
         self._bad = None
         if name != NONE:
             kind = FLOODING if name == HEARD else name
@@ -91,7 +97,7 @@ class Arm:
     def _step(self, number: int) -> Timed:
         reply, seconds = self._caller.step(self._campaign, self._n, self._next)
         self._n += 1
-        self._next = reply.suggestions[0]
+        self._next, self.influence = reply.suggestions[0], reply.theory
         return _timed("step", number, reply, seconds)
 
 
@@ -143,12 +149,16 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"--arms is {args.arms}; give {NONE} and then some of {', '.join(ARMS[1:])}")
     calls: dict[str, list[Timed]] = {name: [] for name in names}
     load: dict[str, Counter[str]] = {name: Counter() for name in names if name in N_THREADS}
+    heard: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for number in range(args.rounds):
         for arm in one_round(names, number, args):
             calls[arm.name] += arm.calls
+            told_of = arm.influence
+            heard[arm.name].append({"n_results": int(told_of.n_results), "weight": round(told_of.weight, 3)})
             if arm.name in load:
                 load[arm.name].update(arm.load)
     told = summary(calls)
+    told["theory"] = heard
     told["load"] = {arm: dict(done) for arm, done in load.items()}
     told |= {"niceness_of_load": NICENESS, "seconds": round(time.perf_counter() - began, 1)}
     told["machine"] = this_machine() | {"load_average": round(os.getloadavg()[0], 2)}
@@ -160,7 +170,7 @@ def main(arguments: list[str] | None = None) -> None:
 def summary(calls: dict[str, list[Timed]]) -> dict[str, Any]:
     """Return the figures of all arms, their ratios to "none", and whether those of executors are within their bounds.
 
-    "flooding_over_heard" are the ratios of a flood to the same campaign when it is over.
+    "flooding_over_heard" are the ratios of a flooded campaign to one that was flooded before.
     """
     steps, suggests = (ratios(calls, call, np.random.default_rng(0)) for call in ("step", "suggest"))
     pair = {arm: calls[arm] for arm in (HEARD, FLOODING) if arm in calls}

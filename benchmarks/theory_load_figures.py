@@ -11,7 +11,7 @@ import numpy as np
 NONE = "none"
 """The arm that all others are compared with."""
 HEARD = "heard"
-"""Without executors, but with a model that listens to what a flood has left: what flooding alone is compared with."""
+"""Without executors, but with a model that knows what a flood has left: what flooding alone is compared with."""
 BOUNDS = {"p50": 1.2, "p99": 2.0}
 N_RESAMPLED = 500
 

@@ -61,5 +61,6 @@ def test_a_tiny_run(tmp_path, capsys):
     assert told == json.loads((tmp_path / "load.json").read_text())
     assert set(told["arms"]) == {NONE, "heard", "flooding"} and set(told["ratios"]) == {"heard", "flooding"}
     assert all(row["n"] == 3 and row["step_ms_p50"] > 0.0 for row in told["arms"].values())
+    assert told["theory"][NONE] == [{"n_results": 0, "weight": 0.0}] and told["theory"]["heard"][0]["n_results"] >= 100
     assert set(told["load"]) == {"flooding"} and told["load"]["flooding"], "the executor was at work beside the Steps"
     assert err.count("round 1, block 1") == 3
