@@ -1,5 +1,6 @@
 """Tasks on real processes: results, failures, deaths, and an end before the end."""
 
+import importlib.util
 import math
 import operator
 import os
@@ -10,7 +11,7 @@ from functools import partial
 import pytest
 
 from probescout.core.errors import Unavailable
-from probescout.suites.working import Failure, Processes, outcomes
+from probescout.suites.working import Dask, Failure, Processes, outcomes
 
 # What another process does must be importable there, which a test module is not: builtins called with arguments.
 CALL = operator.call
@@ -46,10 +47,12 @@ def test_closing_the_iterator_ends_the_processes_without_waiting(tmp_path):
 class Scripted:
     """Workers whose futures are already decided."""
 
-    def __init__(self, futures, n=2):
-        self.n = n
+    n = 2
+
+    def __init__(self, futures):
         self.futures = list(futures)
         self.ended_by = None
+        self.after_submit = lambda: None
 
     def __enter__(self):
         return self
@@ -58,10 +61,14 @@ class Scripted:
         self.ended_by = kind
 
     def submit(self, do, task):
+        self.after_submit()
         return self.futures.pop(0)
 
     def renew(self):
         raise AssertionError("nothing died")
+
+    def wait_for_one(self):
+        raise AssertionError("there are workers")
 
 
 def test_workers_that_are_gone_are_told_apart_from_a_failed_task():
@@ -76,9 +83,37 @@ def test_workers_that_are_gone_are_told_apart_from_a_failed_task():
     assert workers.ended_by is Unavailable
 
 
-def test_a_cluster_that_lost_its_last_worker_is_not_waited_for():
-    with pytest.raises(Unavailable, match="the workers are gone; start them"):
-        list(outcomes(["a"], CALL, Scripted([], n=0)))
+@pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="the extra 'dask' is not installed")
+def test_a_cluster_that_lost_its_last_worker_is_not_waited_for(monkeypatch):
+    from distributed import LocalCluster
+
+    monkeypatch.setattr("probescout.suites.working.GONE_S", 0.5)
+    tasks = [partial(math.sqrt, 4.0), partial(math.sqrt, 9.0)]
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+        with closing(outcomes(tasks, CALL, Dask(cluster.scheduler.address))) as found:
+            assert next(found)[1] == 2.0
+            [worker] = cluster.workers.values()
+            cluster.sync(worker.close, reason="it leaves")
+            with pytest.raises(Unavailable, match="the workers are gone; start them"):
+                next(found)
+
+
+def test_a_worker_that_leaves_in_the_middle_of_a_task_is_waited_for_and_then_no_more(monkeypatch):
+    monkeypatch.setattr("probescout.suites.working.GONE_S", 0.05)
+    late = Future()
+    waits = []
+
+    class Leaving(Scripted):
+        def wait_for_one(self):
+            waits.append(self.n)
+            if len(waits) == 2:
+                late.set_result(7.0)
+
+    workers = Leaving([late])
+    rounds = outcomes(["a"], CALL, workers)
+    workers.n = 1
+    workers.after_submit = lambda: setattr(workers, "n", 0)
+    assert list(rounds) == [("a", 7.0)] and waits == [0, 0]
 
 
 def test_the_environment_of_the_caller_comes_back(monkeypatch):

@@ -22,6 +22,8 @@ MAX_DEATHS = 3
 """Processes that may die while a task is under way before it is given up; another task may have been to blame."""
 CONNECT_S = 15.0
 GONE = "the workers are gone; start them, then run again to go on"
+GONE_S = 60.0
+"""Without any worker for so long, nobody is coming back."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,13 @@ class Workers(Protocol):
     def renew(self) -> None:
         """Replace workers of which one has died."""
 
+    def wait_for_one(self) -> None:
+        """Wait until there is a worker.
+
+        Raises:
+            Unavailable: WORKER_UNAVAILABLE when none has come after GONE_S.
+        """
+
 
 class Processes:
     """Processes of this machine; they die with this one, however it dies."""
@@ -74,16 +83,18 @@ class Processes:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         """End it; on an error, Ctrl-C among them, without waiting for what is under way."""
         assert self._pool is not None
-        if kind is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            for child in set(multiprocessing.active_children()) - self._others:
-                child.kill()
-        self._pool.shutdown()
-        for name, before in self._threads.items():
-            if before is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = before
+        try:
+            if kind is not None:
+                self._pool.shutdown(wait=False, cancel_futures=True)
+                for child in set(multiprocessing.active_children()) - self._others:
+                    child.kill()
+            self._pool.shutdown()
+        finally:
+            for name, before in self._threads.items():
+                if before is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = before
 
     def submit(self, do: Callable[[T], R], task: T) -> Future[R | Failure]:
         """Begin a task."""
@@ -95,6 +106,9 @@ class Processes:
         assert self._pool is not None
         self._pool.shutdown()
         self._pool = self._made()
+
+    def wait_for_one(self) -> None:
+        """Do nothing: processes start when there is something to do."""
 
     def _made(self) -> Pool:
         context = multiprocessing.get_context("spawn")
@@ -172,6 +186,13 @@ class Dask:
     def renew(self) -> None:
         """Do nothing: the scheduler gives the tasks of a dead worker to another."""
 
+    def wait_for_one(self) -> None:
+        """Wait until there is a worker; one that dies may be replaced by whoever watches over it."""
+        try:
+            self._client.wait_for_workers(1, timeout=GONE_S)
+        except TimeoutError as error:
+            raise Unavailable(Reason.WORKER_UNAVAILABLE, GONE) from error
+
 
 def attempt(do: Callable[[T], R], task: T) -> R | Failure:
     """Return the result of a task, or whatever went wrong.
@@ -204,9 +225,10 @@ def outcomes(
     with workers:
         while waiting or running:
             is_broken = not _fill(tasks, do, workers, waiting, running)
-            if not (running or is_broken):
-                raise Unavailable(Reason.WORKER_UNAVAILABLE, GONE)
-            for future in wait(running, return_when=FIRST_COMPLETED).done if running else ():
+            done = wait(running, GONE_S, FIRST_COMPLETED).done if running else ()
+            if not (done or is_broken or workers.n):
+                workers.wait_for_one()
+            for future in done:
                 index = running.pop(future)
                 try:
                     yield tasks[index], future.result()
