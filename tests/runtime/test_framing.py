@@ -58,6 +58,9 @@ def test_keys_that_look_like_marks_are_only_keys() -> None:
     """A client's plug-in parameters or metadata may hold any JSON; it must not end the worker that reads it."""
     message = {"params": {"$array": ["<f8", [10**12]], "$float": "x"}, "a": {"$items": 3}}
     assert next(read_frames(io.BytesIO(pack(message)))) == message
+    # With marks of our own before and after it.
+    both = {"first": np.arange(3), "params": {"$array": ["<f8", [2]], "b": [math.inf]}, "last": np.ones((2, 0))}
+    assert same(next(read_frames(io.BytesIO(pack(both)))), both)
 
 
 def test_numpy_scalars_become_plain_numbers() -> None:

@@ -76,7 +76,11 @@ def main(role: str, fd: int, parent_pid: int) -> None:
         try:
             for message in read_frames(stream):
                 channel.sendall(pack(answer(handler, message)))
-                rest()
+                try:
+                    rest()
+                except Exception:
+                    # It was for speed alone.
+                    _log.exception("what was to be ready for the next message is not")
         except ConnectionError:
             # The front has ended, or ended this worker; nobody is left to answer.
             _log.info("the front is gone")
