@@ -21,7 +21,10 @@ def serve(
         str | None, typer.Option(help="HOST:PORT of the live page and JSON gateway (not in this version).")
     ] = None,
     insecure: Annotated[bool, typer.Option(help="Accept plaintext from other computers.")] = False,
-    max_workers: Annotated[int, typer.Option(min=1, help="Most campaigns with a live model at once.")] = 4,
+    max_workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Most campaigns with a live model at once. [one for each GiB of memory, 4 to 32]"),
+    ] = None,
     max_blob_mib: Annotated[int, typer.Option(min=1, help="Largest array taken, MiB.")] = 1024,
     theory_slots: Annotated[
         int, typer.Option(min=0, help="Most theory jobs that run on this computer at once; 0: others run them.")
@@ -35,7 +38,7 @@ def serve(
     import logging
 
     from probescout.core.errors import NotBuilt, Reason
-    from probescout.runtime.settings import Settings
+    from probescout.runtime.settings import Settings, workers_that_fit
     from probescout.service.server import Listen
     from probescout.service.server import serve as run
 
@@ -47,7 +50,7 @@ def serve(
         )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = Settings(
-        max_workers=max_workers,
+        max_workers=max_workers or workers_that_fit(),
         max_blob_bytes=max_blob_mib << 20,
         theory_slots=theory_slots,
         theory_memory_bytes=theory_memory_mib << 20,

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+
+LEAST_WORKERS, MOST_WORKERS = 4, 32
+WORKER_BYTES = 1 << 30
+"""Room for a campaign worker with its share of everything else; one of a megapixel frame takes half of it."""
 
 
 @dataclass(frozen=True)
@@ -29,3 +34,13 @@ class Settings:
     """Most theory jobs that this process runs beside the campaigns; 0: none, others may take them."""
     theory_memory_bytes: int = 4 << 30
     """Address space of every process of a theory job."""
+
+
+def workers_that_fit(memory_bytes: int = 0) -> int:
+    """Return how many campaign workers a computer has room for, from 4 to 32.
+
+    Args:
+        memory_bytes: Its memory; 0: that of this computer.
+    """
+    memory = memory_bytes or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(max(memory // WORKER_BYTES, LEAST_WORKERS), MOST_WORKERS)
