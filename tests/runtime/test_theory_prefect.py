@@ -165,6 +165,24 @@ class TestPrefectExecutor(ExecutorConformance):
 
         self.play(scene)
 
+    def test_a_deployment_that_somebody_deleted_is_made_anew_and_costs_no_attempt(self) -> None:
+        async def scene(stage: Stage) -> None:
+            from prefect.client.orchestration import get_client
+
+            first = stage.submit_gated()
+            guest = await stage.lookout.next()
+            # All workers are busy: this one waits as a flow run, which goes with the deployment.
+            waiting = [stage.submit("behave") for _ in range(self.n_slots)]
+            async with get_client() as client:
+                for deployment in await client.read_deployments():
+                    await client.delete_deployment(deployment.id)
+            guest.release(2.0)
+            for name in (first, *waiting, stage.submit("behave")):
+                assert (await stage.desk.end_of(name)).state is JobState.SUCCEEDED
+                assert "requeued" not in stage.desk.of(name)
+
+        self.play(scene)
+
     def test_a_job_that_is_too_long_for_prefect(self) -> None:
         noise = np.random.default_rng(0).normal(size=(400, 400))
         result = self.failures_of("behave", patch=TheoryPatch(noise, 1e-11))["behave"]

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import VariableCreate, VariableUpdate, WorkPoolCreate
-from prefect.exceptions import ObjectNotFound
+from prefect.deployments.runner import DeploymentApplyError
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.settings import get_current_settings
 from prefect.types.entrypoint import EntrypointType
 
@@ -62,6 +63,7 @@ class PrefectExecutor(LeasingExecutor):
         self._pool = pool
         self._client: Any = None
         self._deployment: Any = None
+        self._deploying = asyncio.Lock()
         self._beat = f"probescout_theory_{hashlib.sha256(self._worker_id.encode()).hexdigest()[:16]}"
         self._beating: asyncio.Task[None] | None = None
 
@@ -80,19 +82,29 @@ class PrefectExecutor(LeasingExecutor):
             raise Unavailable(
                 Reason.WORKER_UNAVAILABLE, f"Prefect's server at {self._client.api_url} does not answer: {fault!r}"
             )
-        if self._deployment is None:
-            await self._make_pool()
-            made = await run_attempt.ato_deployment(
-                name=self._pool,
-                work_pool_name=self._pool,
-                entrypoint_type=EntrypointType.MODULE_PATH,
-                tags=["probescout"],
-                description="One attempt at one theory job; `probescout theory-worker --executor prefect` asks for it.",
-            )
-            self._deployment = await made.aapply()
+        await self._deployed(None)
         if self._beating is None or self._beating.done():
             await self._beat_once(0)
             self._beating = asyncio.create_task(self._keep_beating())
+
+    async def _deployed(self, gone: Any) -> Any:
+        """Return the id of the deployment; it is made if there is none, or if the one we know is `gone`."""
+        async with self._deploying:
+            if self._deployment is None or self._deployment == gone:
+                await self._make_pool()
+                made = await run_attempt.ato_deployment(
+                    name=self._pool,
+                    work_pool_name=self._pool,
+                    entrypoint_type=EntrypointType.MODULE_PATH,
+                    tags=["probescout"],
+                    description="One attempt at one theory job, for `probescout theory-worker --executor prefect`.",
+                )
+                try:
+                    self._deployment = await made.aapply()
+                except DeploymentApplyError as error:
+                    # Prefect wraps whatever went wrong on the way, also what is worth trying again.
+                    raise error.__cause__ or error from None
+            return self._deployment
 
     async def _make_pool(self) -> None:
         """Make the work pool, unless there is one."""
@@ -100,7 +112,10 @@ class PrefectExecutor(LeasingExecutor):
             await self._client.read_work_pool(self._pool)
         except ObjectNotFound:
             # A worker that starts on it fills in the rest.
-            await self._client.create_work_pool(WorkPoolCreate(name=self._pool, type="process"))
+            try:
+                await self._client.create_work_pool(WorkPoolCreate(name=self._pool, type="process"))
+            except ObjectAlreadyExists:
+                _log.info("somebody else has made the work pool %s", self._pool)
 
     async def _leave(self) -> None:
         if self._beating is not None:
@@ -154,4 +169,4 @@ class PrefectExecutor(LeasingExecutor):
             "beat": self._beat,
             "silence_s": self._silence_s,
         }
-        return PrefectRun(self._client, self._deployment, run_key(order, self._worker_id), parameters)
+        return PrefectRun(self._client, self._deployed, run_key(order, self._worker_id), parameters)
