@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 POLL_S = 0.01
@@ -85,23 +87,24 @@ class ServerClock(FitClock):
 
 def _family(pid: int) -> list[int]:
     found = [pid]
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            words = path.read_text(encoding="ascii").split()
-        except (FileNotFoundError, ProcessLookupError):
-            # The thread ended between listing and reading.
-            continue
+    for words in _of_threads(pid, "children"):
         for word in words:
             found += _family(int(word))
     return found
 
 
 def _cpu_s(pid: int) -> float:
-    total = 0
-    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+    return sum(int(words[0]) for words in _of_threads(pid, "schedstat")) * 1e-9
+
+
+def _of_threads(pid: int, name: str) -> Iterator[list[str]]:
+    """Yield the words of a file of each thread; those that have ended meanwhile, or their process, are left out."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except FileNotFoundError:
+        return
+    for thread in threads:
         try:
-            total += int(path.read_text(encoding="ascii").split()[0])
+            yield Path(f"/proc/{pid}/task/{thread}/{name}").read_text(encoding="ascii").split()
         except (FileNotFoundError, ProcessLookupError):
-            # The thread ended between listing and reading.
             continue
-    return total * 1e-9

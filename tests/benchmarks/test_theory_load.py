@@ -1,10 +1,14 @@
 """Ratios of the benchmark of theory's load, and a tiny run of it."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
+from benchmarks.processes import ServerClock
 from benchmarks.theory_load import ARMS, main, summary
 from benchmarks.theory_load_figures import NONE, Timed, arm_figures, is_met, ratios
 
@@ -64,3 +68,10 @@ def test_a_tiny_run(tmp_path, capsys):
     assert told["theory"][NONE] == [{"n_results": 0, "weight": 0.0}] and told["theory"]["heard"][0]["n_results"] >= 100
     assert set(told["load"]) == {"flooding"} and told["load"]["flooding"], "the executor was at work beside the Steps"
     assert err.count("round 1, block 1") == 3
+
+
+def test_processes_that_end_while_they_are_counted_cost_nothing():
+    with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as child:
+        assert ServerClock(os.getpid()).seconds() >= ServerClock(child.pid).seconds() >= 0.0
+        child.communicate()
+    assert ServerClock(child.pid).seconds() == 0.0
