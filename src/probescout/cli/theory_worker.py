@@ -58,6 +58,8 @@ def theory_worker(
     from probescout.service.theory_worker import Worker, work
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # It logs every request to Prefect, some a second for each job.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     with client_errors():
         address = Address(server, *secrets_of(token_file, ca_file, cert_file, key_file))
     worker = Worker(
