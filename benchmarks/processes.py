@@ -101,7 +101,7 @@ def _of_threads(pid: int, name: str) -> Iterator[list[str]]:
     """Yield the words of a file of each thread; those that have ended meanwhile, or their process, are left out."""
     try:
         threads = os.listdir(f"/proc/{pid}/task")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return
     for thread in threads:
         try:
