@@ -17,6 +17,7 @@ import pytest
 from probescout.core.theory import Desk, Executor, Failure, JobState
 from probescout.testing.bad_engines import ENGINES, GATED
 from probescout.testing.executor import ExecutorConformance, Lookout, RecordingDesk, Stage
+from probescout.testing.lookout import killed_at_work
 
 distributed = pytest.importorskip("distributed", reason="needs the extra dask")
 
@@ -86,22 +87,13 @@ class TestDaskExecutor(ExecutorConformance):
             "async def main(port):\n"
             "    desk = RecordingDesk()\n"
             f"    desk.submit({GATED!r}, {{'port': port}})\n"
-            "    executor = DaskExecutor(desk, sys.argv[2], engines=[], allowed=ENGINES)\n"
+            "    executor = DaskExecutor(desk, sys.argv[1], engines=[], allowed=ENGINES)\n"
             "    await executor.start()\n"
             "    await asyncio.Event().wait()\n"
-            "asyncio.run(main(int(sys.argv[1])))\n"
+            "asyncio.run(main(int(sys.argv[2])))\n"
         )
 
-        async def work() -> None:
-            async with asyncio.timeout(self.patience_s), Lookout() as lookout:
-                command = (sys.executable, "-c", code, str(lookout.port), self.address)
-                parent = await asyncio.create_subprocess_exec(*command)
-                guest = await lookout.next()
-                parent.kill()
-                await parent.wait()
-                await guest.gone()
-
-        asyncio.run(work())
+        asyncio.run(killed_at_work((sys.executable, "-c", code, self.address), self.patience_s))
 
     def test_a_worker_that_lacks_the_program(self) -> None:
         async def scene(stage: Stage) -> None:

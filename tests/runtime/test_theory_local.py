@@ -21,7 +21,8 @@ from probescout.runtime import theory_cache, theory_local
 from probescout.runtime.theory_local import MIN_MEMORY_BYTES, LocalExecutor
 from probescout.testing import recording_desk
 from probescout.testing.bad_engines import ENERGY, ENGINES, GATED, MISBEHAVING
-from probescout.testing.executor import ExecutorConformance, Lookout, Stage
+from probescout.testing.executor import ExecutorConformance, Stage
+from probescout.testing.lookout import killed_at_work
 
 SAYING = {
     "exit": "exit code 0",
@@ -180,16 +181,7 @@ def test_jobs_end_with_an_executor_that_is_killed() -> None:
         "asyncio.run(main(int(sys.argv[1])))\n"
     )
 
-    async def work() -> None:
-        async with asyncio.timeout(60.0), Lookout() as lookout:
-            parent = await asyncio.create_subprocess_exec(sys.executable, "-c", code, str(lookout.port))
-            here = [await lookout.next() for _ in range(2)]
-            parent.kill()
-            await parent.wait()
-            for guest in here:
-                await guest.gone()
-
-    asyncio.run(work())
+    asyncio.run(killed_at_work((sys.executable, "-c", code), 60.0, n_jobs=2))
 
 
 @pytest.mark.parametrize(

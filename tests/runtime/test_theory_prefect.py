@@ -21,7 +21,8 @@ import pytest
 from probescout.core.theory import Desk, Executor, Failure, JobOrder, JobState, TheoryPatch
 from probescout.runtime.theory_far import run_key
 from probescout.testing.bad_engines import ENGINES, GATED
-from probescout.testing.executor import ExecutorConformance, Lookout, Stage
+from probescout.testing.executor import ExecutorConformance, Stage
+from probescout.testing.lookout import killed_at_work
 
 pytestmark = [
     pytest.mark.skipif(
@@ -40,7 +41,7 @@ set_quiet()
 from probescout.runtime import theory_prefect
 from probescout.testing.executor import ENGINES, RecordingDesk
 
-async def main(engine, port, pool):
+async def main(engine, pool, port):
     theory_prefect.SILENCE_S = 6.0
     desk = RecordingDesk()
     desk.submit(engine, {"port": int(port)})
@@ -189,16 +190,7 @@ class TestPrefectExecutor(ExecutorConformance):
         assert result.failure is Failure.BAD_INPUT and "PREFECT_SERVER_API_MAX_PARAMETER_SIZE" in result.message
 
     def test_a_flow_run_whose_executor_was_killed_ends_itself(self) -> None:
-        async def work() -> None:
-            async with asyncio.timeout(self.patience_s), Lookout() as lookout:
-                command = (sys.executable, "-c", HELD, GATED, str(lookout.port), POOL)
-                parent = await asyncio.create_subprocess_exec(*command)
-                guest = await lookout.next()
-                parent.kill()
-                await parent.wait()
-                await guest.gone()
-
-        asyncio.run(work())
+        asyncio.run(killed_at_work((sys.executable, "-c", HELD, GATED, POOL), self.patience_s))
 
     def test_a_person_cancels_the_flow_run(self) -> None:
         async def scene(stage: Stage) -> None:

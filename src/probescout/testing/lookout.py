@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from types import TracebackType
 
 
@@ -74,3 +75,23 @@ class Lookout:
             self.n_here -= 1
             guest.left.set()
             writer.close()
+
+
+async def killed_at_work(command: Sequence[str], patience_s: float, n_jobs: int = 1) -> None:
+    """Start a process whose executor runs gated jobs, kill it, and wait until the processes of the jobs are gone too.
+
+    Args:
+        command: Program and arguments; the port of the lookout is put after them.
+        patience_s: For all of it.
+        n_jobs: So many announce themselves.
+
+    Raises:
+        TimeoutError: A job outlived its executor, or never began.
+    """
+    async with asyncio.timeout(patience_s), Lookout() as lookout:
+        parent = await asyncio.create_subprocess_exec(*command, str(lookout.port))
+        here = [await lookout.next() for _ in range(n_jobs)]
+        parent.kill()
+        await parent.wait()
+        for guest in here:
+            await guest.gone()
