@@ -81,7 +81,7 @@ class Brain(Knowing):
     # ------------------------------------------------------------ planning
 
     def _step(self, message: Message) -> dict[str, Any]:
-        return {**self._score(message), **self._suggest(message)}
+        return {"score": self._scored(message), **self._suggest(message)}
 
     def _suggest(self, message: Message) -> dict[str, Any]:
         nothing = {"picks": [], "spares": [], "advice": [], "is_cold": self._is_cold, "refusal": ""}

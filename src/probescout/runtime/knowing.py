@@ -161,6 +161,10 @@ class Knowing:
         self._taught = [list(row) for row in taught]
 
     def _score(self, message: Message) -> dict[str, Any]:
+        return {"score": self._scored(message), **self._news()}
+
+    def _scored(self, message: Message) -> dict[str, Any]:
+        """Return the score of an observation, which the models have learnt unless it says why not."""
         assert self._spec is not None
         score = {**scalarize(self._spec.scalarizer.name, self._scalarizer, message), "era": message["era"]}
         further = score["further"] = self._further.score(message)
@@ -173,7 +177,7 @@ class Knowing:
                 self._fresh[message["observation"]] = row
             except InvalidInput as error:
                 score = {**score, "error": f"the model refused the value: {error.message}"}
-        return {"score": score, **self._news()}
+        return score
 
     def _inform(self, message: Message) -> dict[str, Any]:
         """Take over all evidence about the first target: rows (candidate, value, engine) in the order applied."""
